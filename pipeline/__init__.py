@@ -1,0 +1,1 @@
+"""How it runs: knows stages, no tensors."""

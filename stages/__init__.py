@@ -1,0 +1,1 @@
+"""What is done to a model: one folder a stage, none of which imports another."""
