@@ -1,0 +1,201 @@
+"""What a job's config.yaml may say: every option with its default and its meaning.
+
+`torchgraft schema` and the README's table of options are made from these models (see config_docs.py).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from ..stages.base import Tolerance
+
+_PYTHON_OBJECT = re.compile(r".+\.py:[A-Za-z_]\w*")
+
+Bound: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
+# YAML gives lists, which strict mode would refuse for a tuple.
+Range: TypeAlias = Annotated[tuple[Bound, Bound], Field(strict=False)]
+
+
+class Options(BaseModel):
+    """A group of options: unknown ones are refused, types are not converted, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class OptionsOrText(Options):
+    """A group that may be written as one text, which ``from_text`` reads."""
+
+    @classmethod
+    def from_text(cls, text: str) -> dict[str, Any]:
+        """The text as the options that it stands for."""
+        raise NotImplementedError
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_text(cls, value: Any) -> Any:
+        return cls.from_text(value) if isinstance(value, str) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string"}, handler(schema)]}
+
+
+def _exactly_one(options: Options, *names: str) -> None:
+    given = [name for name in names if getattr(options, name) is not None]
+    if len(given) != 1:
+        raise ValueError(f"give exactly one of {', '.join(names)}, received {', '.join(given) or 'none'}")
+
+
+def _file_or_factory(text: str) -> dict[str, Any]:
+    return {"factory" if _PYTHON_OBJECT.fullmatch(text) else "file": text}
+
+
+class ModelOptions(OptionsOrText):
+    """The trained Keras model. As one text: a path, or `file.py:function`."""
+
+    path: str | None = Field(None, min_length=1, description="A `.keras`, `.h5` or `.hdf5` file.")
+    factory: str | None = Field(
+        None, pattern=_PYTHON_OBJECT.pattern, description="`file.py:function`: called without arguments, gives the model."
+    )
+    sha256: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="What the file must hash to; another file is refused."
+    )
+
+    @classmethod
+    def from_text(cls, text: str) -> dict[str, Any]:
+        kind, value = next(iter(_file_or_factory(text).items()))
+        return {"path" if kind == "file" else kind: value}
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ModelOptions:
+        _exactly_one(self, "path", "factory")
+        if self.sha256 and self.factory:
+            raise ValueError("sha256 is that of a file: it does not go with factory")
+        return self
+
+
+class TargetOptions(OptionsOrText):
+    """Your hand-written module. As one text: `file.py:Class` or `package.module:attribute`."""
+
+    object: str = Field(
+        pattern=r"^.+:[A-Za-z_][\w.]*$",
+        description="`file.py:Class` or `package.module:attribute`: a class, a function or a module.",
+    )
+    kwargs: dict[str, Any] = Field(default_factory=dict, description="Passed to the class or function.")
+
+    @classmethod
+    def from_text(cls, text: str) -> dict[str, Any]:
+        return {"object": text}
+
+
+class GenerateOptions(Options):
+    """Random inputs by each input's dtype and shape."""
+
+    samples: int = Field(16, ge=1, description="How many.")
+    range: Range = Field((-1.0, 1.0), description="Lowest and highest value of a floating input, uniform.")
+    ranges: dict[str, Range] = Field(default_factory=dict, description="Input name → its own range.")
+    seed: int | None = Field(None, ge=0, description="Of these inputs; `seed` of the job where not given.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> GenerateOptions:
+        for name, (low, high) in {"range": self.range, **self.ranges}.items():
+            if low >= high:
+                raise ValueError(f"the range of {name} goes from {low:g} to {high:g}: the first must be smaller")
+        return self
+
+
+class InputsOptions(OptionsOrText):
+    """What the three runtimes are compared on. As one text: a file, or `file.py:function`."""
+
+    file: str | None = Field(
+        None, pattern=r".+\.np[yz]$", description="A `.npy`, or an `.npz` with one array for each input, by its Keras name."
+    )
+    factory: str | None = Field(
+        None, pattern=_PYTHON_OBJECT.pattern, description="`file.py:function`: gives one array, or name → array."
+    )
+    generate: GenerateOptions | None = Field(None, description="Random inputs; what is done where `inputs` is left out.")
+
+    @classmethod
+    def from_text(cls, text: str) -> dict[str, Any]:
+        return _file_or_factory(text)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> InputsOptions:
+        _exactly_one(self, "file", "factory", "generate")
+        return self
+
+
+class LabelsOptions(OptionsOrText):
+    """Class labels of the inputs. As one text: a file, `file.py:function`, or the name of an array."""
+
+    file: str | None = Field(None, pattern=r".+\.npy$", description="A `.npy` of integers, one for each sample.")
+    factory: str | None = Field(None, pattern=_PYTHON_OBJECT.pattern, description="`file.py:function`: gives that array.")
+    key: str | None = Field(None, min_length=1, description="The array of that name in the `.npz` of `inputs.file`.")
+
+    @classmethod
+    def from_text(cls, text: str) -> dict[str, Any]:
+        if not _PYTHON_OBJECT.fullmatch(text) and not text.endswith(".npy"):
+            return {"key": text}
+        return _file_or_factory(text)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> LabelsOptions:
+        _exactly_one(self, "file", "factory", "key")
+        return self
+
+
+class ToleranceOptions(Options):
+    """Two arrays agree where `max|a - b| <= atol + rtol * max|b|`, b the Keras side."""
+
+    atol: float = Field(Tolerance.atol, ge=0, allow_inf_nan=False, description="Absolute part.")
+    rtol: float = Field(Tolerance.rtol, ge=0, allow_inf_nan=False, description="Part relative to the largest Keras value.")
+
+
+class OutputOptions(OptionsOrText):
+    """Where the files go. As one text: the folder."""
+
+    folder: str = Field(min_length=1, description="Created where it is missing; `runs/<name>` beside the config by default.")
+
+    @classmethod
+    def from_text(cls, text: str) -> dict[str, Any]:
+        return {"folder": text}
+
+
+class LimitOptions(Options):
+    """When a job is ended."""
+
+    seconds: float = Field(3600.0, gt=0, allow_inf_nan=False, description="Wall time of one job.")
+    memory_gb: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Resident memory of one job, in 1e9 bytes; none by default (Linux only)."
+    )
+
+
+class JobOptions(Options):
+    """One job: a Keras model, the module that shall have its weights, and how they are compared."""
+
+    name: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="Of the job; the file's name by default, or the folder's where the file is `config.yaml`.",
+    )
+    model: ModelOptions
+    target: TargetOptions | None = Field(None, description="Left out: the module that onnx2torch imports is the result.")
+    inputs: InputsOptions = Field(default_factory=lambda: InputsOptions(generate=GenerateOptions()))
+    labels: LabelsOptions | None = None
+    tolerance: ToleranceOptions = Field(default_factory=ToleranceOptions)
+    probe_samples: int = Field(4, ge=1, description="How many samples are compared layer by layer.")
+    seed: int = Field(0, ge=0, description="Of every random number of the job.")
+    onnx: bool = Field(False, description="Also write `model.onnx`, the normalised graph with its weights.")
+    output: OutputOptions | None = None
+    limits: LimitOptions = Field(default_factory=LimitOptions)
+
+    @model_validator(mode="after")
+    def _key_needs_npz(self) -> JobOptions:
+        if self.labels and self.labels.key and not (self.inputs.file or "").endswith(".npz"):
+            raise ValueError(f"labels: {self.labels.key!r} names an array of an .npz, but inputs.file is none")
+        return self

@@ -1,0 +1,101 @@
+"""From a config.yaml to checked options, with file and line where one is wrong."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from ..stages.errors import UsageError
+from .config import JobOptions
+from .yaml_file import KeyPath, YamlFile, read_yaml
+
+
+@dataclass(frozen=True)
+class JobConfig:
+    """The options of one job, and the file that they come from.
+
+    Attributes:
+        path: the config file; relative paths in it are relative to its folder.
+        options: what it says.
+        folder: where the outputs go, absolute.
+    """
+
+    path: Path
+    options: JobOptions
+    folder: Path
+
+    @property
+    def base(self) -> Path:
+        return self.path.parent
+
+    @property
+    def name(self) -> str:
+        return job_name(self.path, self.options)
+
+
+def job_name(path: Path, options: JobOptions) -> str:
+    """What the job is called: as the config says, or after its file, or after the folder of a ``config.yaml``."""
+    return options.name or (path.parent.name if path.stem == "config" else path.stem)
+
+
+def read_config(path: str | Path) -> JobConfig:
+    """Read and check one config file. Nothing that it names is opened.
+
+    Raises:
+        UsageError: with file and line; all faults of the file in one message.
+    """
+    source = Path(path).absolute()
+    yaml = read_yaml(source)
+    try:
+        options = JobOptions.model_validate(yaml.data)
+    except ValidationError as error:
+        raise _usage_error(yaml, error) from None
+    name = job_name(source, options)
+    folder = source.parent / (options.output.folder if options.output else f"runs/{name}")
+    return JobConfig(source, options, folder.resolve())
+
+
+def _usage_error(yaml: YamlFile, error: ValidationError) -> UsageError:
+    faults = [(tuple(fault["loc"]), *_explain(tuple(fault["loc"]), fault)) for fault in error.errors()]
+    (first, what, fix), *others = faults
+    details = tuple(f"{yaml.where(loc)}: {text}. {remedy}" for loc, text, remedy in others)
+    return UsageError(what, where=yaml.where(first), fix=fix, details=details)
+
+
+def _explain(loc: KeyPath, fault: Any) -> tuple[str, str]:
+    """(what is wrong, how to mend it) of one entry of pydantic's ``ValidationError.errors()``."""
+    option = ".".join(str(part) for part in loc)
+    if fault["type"] == "extra_forbidden":
+        known = known_keys(loc[:-1])
+        near = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0)
+        return f"unknown option {option}", f"the nearest known one is {near[0]}; known here are {', '.join(known)}"
+    if fault["type"] == "missing":
+        return f"the option {option} is missing", f"add `{loc[-1]}:`"
+    if fault["type"] == "value_error":
+        reason = str(fault["ctx"]["error"])
+        return (f"{option}: {reason}" if option else reason), "see `torchgraft schema` for what each option takes"
+    reason = fault["msg"].removeprefix("Input should be ").removeprefix("Value should be ")
+    return f"{option} should be {reason}, received {fault['input']!r}", _number_hint(fault)
+
+
+def _number_hint(fault: Any) -> str:
+    if fault["type"] in ("float_type", "int_type") and isinstance(fault["input"], str):
+        return "write the number without quotes"
+    return "correct the value; `torchgraft schema` says what each option takes"
+
+
+def known_keys(loc: KeyPath) -> list[str]:
+    """The options that exist at ``loc``."""
+    group: type[BaseModel] = JobOptions
+    for part in loc:
+        group = _group_of(group.model_fields[str(part)].annotation)
+    return list(group.model_fields)
+
+
+def _group_of(annotation: Any) -> type[BaseModel]:
+    candidates = (annotation, *get_args(annotation))
+    return next(kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel))
