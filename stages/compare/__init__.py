@@ -1,0 +1,1 @@
+"""Stage 6: Keras, ONNX Runtime and the user's module on identical inputs."""

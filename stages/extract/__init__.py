@@ -1,0 +1,1 @@
+"""Stage 5: the user's module is aligned with the imported one, and the Plan is made."""

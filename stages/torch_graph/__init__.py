@@ -1,0 +1,7 @@
+"""A PyTorch module as a graph of parameterised operations that can be run and looked into."""
+
+from .op import NEUTRAL, Op, Slot
+from .read import ForwardError, read, working_copy
+from .reading import AtOp, OpCall, Reading, State
+
+__all__ = ["NEUTRAL", "AtOp", "ForwardError", "Op", "OpCall", "Reading", "Slot", "State", "read", "working_copy"]

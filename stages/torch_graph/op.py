@@ -1,0 +1,131 @@
+"""Op: one call of a parameterised operation, in a form that two modules written differently share.
+
+A module is seen as parameterised operations (convolution, linear, normalisation, …) joined by glue (everything
+without a parameter: activations, pooling, padding, reshapes). Glue is only ever run; it is never interpreted.
+
+Canonical forms, so that equal functions are equal ops:
+
+1. A convolution takes its input already padded and cropped to what the kernel touches. ``Conv2d(padding=1)``,
+   ``ZeroPad2d`` before a valid convolution, and ``padding='same'`` are then one op.
+2. A 1×1 convolution of stride 1 without groups is ``linear`` over the channel axis.
+3. ``x @ w``, ``addmm`` and ``linear`` are ``linear`` with weight (out, in).
+4. A transposed convolution gives its whole output; ``padding`` crops it and ``output_padding`` extends it after.
+5. The operand of an elementwise op drops its leading axes of length 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from ..plan import Move, Shape
+
+#: Slots that a module may lack, and the constant that says the same: torch's own defaults of ``affine=False``, ``bias=False``.
+NEUTRAL: Mapping[tuple[str, str], float] = {
+    (kind, slot): value
+    for kind in ("batch_norm", "layer_norm", "group_norm", "instance_norm", "linear", "conv1d", "conv2d", "conv3d")
+    + ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+    for slot, value in (("bias", 0.0), ("weight", 1.0))
+    if slot == "bias" or "norm" in kind
+}
+CHANNELWISE = ("batch_norm", "prelu", "instance_norm")
+CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
+TRANSPOSED = ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One parameter or buffer of an op.
+
+    Attributes:
+        key: its key in the state_dict.
+        shape: in canonical form.
+        moves: from the tensor under ``key`` to the canonical form.
+        derived: names of the operations that compute the canonical form from the tensor, where they are not
+            moves (``sqrt``); empty otherwise.
+    """
+
+    key: str
+    shape: Shape
+    moves: tuple[Move, ...] = ()
+    derived: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Op:
+    """One call of a parameterised operation.
+
+    Attributes:
+        name: unique in its graph.
+        kind: canonical ("conv2d", "linear", "batch_norm", …).
+        place: path of the module that makes the call ("blocks.2.bn").
+        slots: canonical slot name ("weight", "bias", "running_mean", …) → Slot.
+        hyper: the settings, canonical ("stride", "eps", …).
+        feature_axis: axis of the input that the weights run along; None where there is none.
+        sources: names of the ops (or inputs) that feed it through glue alone; empty where unknown.
+    """
+
+    name: str
+    kind: str
+    place: str
+    slots: Mapping[str, Slot]
+    hyper: Mapping[str, Any]
+    feature_axis: int | None
+    sources: frozenset[str] = frozenset()
+
+    @property
+    def signature(self) -> tuple[object, ...]:
+        """What a counterpart must share: the kind and the shapes that cannot be left out."""
+        shapes = {name: slot.shape for name, slot in self.slots.items() if (self.kind, name) not in NEUTRAL}
+        if self.kind in ("layer_norm", "group_norm"):
+            shapes |= {"features": tuple(self.hyper["features"])}
+        derived = tuple((name, slot.derived) for name, slot in sorted(self.slots.items()) if slot.derived)
+        return (self.kind, tuple(sorted(shapes.items())), derived, self.hyper.get("groups", 1))
+
+    @property
+    def keeps_channels(self) -> bool:
+        """Whether output channel i depends on input channel i alone, so that an order of channels passes through."""
+        depthwise = self.kind in CONVOLUTIONS and self.slots["weight"].shape[:2] == (self.hyper["groups"], 1)
+        return self.kind in CHANNELWISE or depthwise
+
+    def canonical_input(self, value: torch.Tensor) -> torch.Tensor:
+        """The input in canonical form (1): padded, and cropped to what the kernel touches.
+
+        Example: ``Conv2d(3, 8, 3, stride=2, padding=1)`` on (N, 3, 32, 32) → (N, 3, 33, 33).
+        """
+        if self.kind not in CONVOLUTIONS:
+            return value
+        pads = [side for before_after in reversed(self.hyper["padding"]) for side in before_after]
+        if any(pads):
+            value = F.pad(value, pads, mode=self.hyper.get("padding_mode", "constant"))
+        kernel = self.slots["weight"].shape[2:]
+        for axis, (size, stride, dilation) in enumerate(
+            zip(kernel, self.hyper["stride"], self.hyper["dilation"], strict=True), start=value.dim() - len(kernel)
+        ):
+            reach = dilation * (size - 1) + 1
+            value = value.narrow(axis, 0, (value.shape[axis] - reach) // stride * stride + reach)
+        return value
+
+    def whole_output_shape(self, output: Shape) -> Shape:
+        """The shape of the output before ``padding`` cropped it (4), with room for any ``output_padding``."""
+        if self.kind not in TRANSPOSED:
+            return output
+        spatial = [
+            size + 2 * pad - extra + stride - 1
+            for size, pad, extra, stride in zip(
+                output[2:], self.hyper["padding"], self.hyper["output_padding"], self.hyper["stride"], strict=True
+            )
+        ]
+        return (*output[:2], *spatial)
+
+    def finish(self, whole: torch.Tensor, output: Shape) -> torch.Tensor:
+        """The output of shape ``output`` out of the whole one."""
+        if self.kind not in TRANSPOSED:
+            return whole.reshape(output)
+        for axis, pad in enumerate(self.hyper["padding"], start=2):
+            whole = whole.narrow(axis, pad, output[axis])
+        return whole

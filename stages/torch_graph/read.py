@@ -1,0 +1,72 @@
+"""How a module is read: by ``torch.export``, else by forward hooks, else it is refused."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from ..errors import MappingError, TorchgraftError, UnsupportedError
+from .exported import ExportedReading
+from .hooked import HookedReading
+from .reading import Reading
+
+
+def working_copy(module: nn.Module) -> nn.Module:
+    """A copy in eval mode that shares the parameters, so that running it leaves the user's module as it was.
+
+    Buffers are copied (a forward may write to them), parameters are not (they may be gigabytes, and nothing
+    here trains). A module that cannot be copied is refused.
+    """
+    shared = {id(parameter): parameter for parameter in module.parameters()}
+    try:
+        twin = copy.deepcopy(module, shared)
+    except Exception as error:
+        raise UnsupportedError(
+            f"the module cannot be copied ({type(error).__name__}: {error})",
+            where=type(module).__name__,
+            fix="keep open files, locks and generators out of the module's attributes",
+        ) from error
+    return twin.eval()
+
+
+def read(module: nn.Module, inputs: Sequence[torch.Tensor]) -> Reading:
+    """Read a module that takes ``inputs``, without changing it.
+
+    Raises:
+        MappingError: its forward fails on these inputs.
+        UnsupportedError: it can neither be traced nor read by hooks.
+    """
+    twin = working_copy(module)
+    _run_once(twin, inputs)
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ExportedReading(torch.export.export(twin, tuple(inputs), strict=False))
+    except Exception as error:  # torch.export raises whatever the tracing met; hooks are the answer to all of it
+        refusal = f"torch.export: {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
+    try:
+        return HookedReading(working_copy(module), inputs)
+    except TorchgraftError as error:
+        error.details = (*error.details, refusal)
+        raise
+
+
+def _run_once(module: nn.Module, inputs: Sequence[torch.Tensor]) -> None:
+    try:
+        with torch.no_grad():
+            module(*inputs)
+    except Exception as error:
+        shapes = ", ".join(str(tuple(value.shape)) for value in inputs)
+        raise ForwardError(
+            f"forward fails on inputs of shape {shapes}: {type(error).__name__}: {error}",
+            where=type(module).__name__,
+            fix="check the shapes and the order of forward's arguments against the Keras model's inputs",
+        ) from error
+
+
+class ForwardError(MappingError):
+    """The module's forward fails on the inputs that were tried."""

@@ -1,0 +1,71 @@
+"""Reading: a module that can be run with its inner values seen, and its ops' outputs replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import torch
+
+from ..plan import Shape
+from .op import Op
+
+State: TypeAlias = Mapping[str, torch.Tensor]
+Compute: TypeAlias = Callable[[], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class OpCall:
+    """An op in the moment of its call.
+
+    Attributes:
+        op: the op.
+        value: its input, as the module passes it.
+        output_shape: the shape of what it must give.
+        compute: gives what the module itself would.
+    """
+
+    op: Op
+    value: torch.Tensor
+    output_shape: Shape
+    compute: Compute
+
+
+AtOp: TypeAlias = Callable[[OpCall], torch.Tensor]
+Watch: TypeAlias = Callable[[str, torch.Tensor], None]
+
+
+def compute(call: OpCall) -> torch.Tensor:
+    """The AtOp that lets the module do its own work."""
+    return call.compute()
+
+
+def ignore(name: str, value: torch.Tensor) -> None:
+    """The Watch of somebody who watches nothing."""
+
+
+class Reading(Protocol):
+    """A module, read.
+
+    Attributes:
+        how: "torch.export" or "forward hooks", for reports.
+        ops: name → Op, in execution order.
+        places: name of every value that ``watch`` may see → module path and operation, for people.
+        glue: name of a value that is no op → (operator name, names of the values it takes); empty where unknown.
+    """
+
+    how: str
+    ops: Mapping[str, Op]
+    places: Mapping[str, str]
+    glue: Mapping[str, tuple[str, tuple[str, ...]]]
+
+    def run(
+        self, inputs: Sequence[torch.Tensor], state: State, at_op: AtOp = compute, watch: Watch = ignore
+    ) -> list[torch.Tensor]:
+        """Run on ``inputs`` (of the shapes the module was read with) with the parameters of ``state``.
+
+        ``at_op`` gives each op's output; ``watch`` sees every tensor made, op or glue, in execution order.
+        Returns the module's outputs, flattened.
+        """
+
