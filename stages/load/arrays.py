@@ -1,0 +1,239 @@
+"""Inputs and labels: from a file, from the user's factory, or generated from the model's own declaration."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import CorruptInputError, DifferenceError, RefusedError, UnsupportedError, UsageError
+from ..plan import Array
+from . import gate, user_code
+
+if TYPE_CHECKING:
+    import keras
+
+LABELS = "labels"
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What the model takes: shape with the batch first, None where free; ``vocabulary`` of the Embedding it feeds."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+    vocabulary: int | None = None
+
+    def __str__(self) -> str:
+        axes = ", ".join("any" if size is None else str(size) for size in self.shape)
+        return f"{self.name}: {self.dtype} ({axes})"
+
+
+def input_specs(model: keras.Model) -> tuple[InputSpec, ...]:
+    """The inputs that a Sequential or functional model declares, in its order; empty for a subclassed one."""
+    tensors = getattr(model, "inputs", None) or []
+    return tuple(
+        InputSpec(tensor.name, tuple(tensor.shape), str(tensor.dtype), _vocabulary(model, tensor)) for tensor in tensors
+    )
+
+
+def _vocabulary(model: keras.Model, tensor: Any) -> int | None:
+    """``input_dim`` of the smallest Embedding that takes ``tensor`` itself."""
+    import keras
+
+    sizes = [
+        layer.input_dim for layer in model.layers if isinstance(layer, keras.layers.Embedding) and layer.input is tensor
+    ]
+    return min(sizes, default=None)
+
+
+def inputs(source: str | Path, base: Path, model: keras.Model) -> dict[str, Array]:
+    """Input name → array, batch first, checked against the model.
+
+    ``source`` is an .npz whose keys are the input names ("labels" is left aside), an .npy or an .npz of one array for
+    a model of one input, or "file.py:function" returning such an array or a dict of arrays.
+
+    Raises:
+        UsageError: names, shapes, dtypes or lengths that the model does not take; says what it expects.
+        DifferenceError: NaN or Inf in an input: nothing can be compared on it.
+        CorruptInputError, RefusedError: a file that cannot be read, or that holds Python objects.
+    """
+    found = _read(source, base, "inputs")
+    specs = input_specs(model)
+    names = {spec.name for spec in specs}
+    arrays = {name: array for name, array in found.items() if name != LABELS or name in names}
+    if len(arrays) == len(specs) == 1:
+        arrays = {specs[0].name: next(iter(arrays.values()))}
+    where = str(source)
+    if specs:
+        _check_names(arrays, specs, where)
+        for spec in specs:
+            _check_array(arrays[spec.name], spec, where)
+        arrays = {spec.name: arrays[spec.name] for spec in specs}
+    _check_lengths(arrays, where)
+    for name, array in arrays.items():
+        check_finite(array, f"{where}: input {name!r}")
+    return arrays
+
+
+def labels(source: str | Path, base: Path, samples: int) -> Array:
+    """Integer class labels, one a sample, from an .npy, the key "labels" of an .npz, or "file.py:function".
+
+    Raises:
+        UsageError: not integers, not one-dimensional, or not as many as ``samples``.
+    """
+    found = _read(source, base, LABELS)
+    if LABELS not in found and len(found) != 1:
+        raise UsageError(f"has the arrays {', '.join(found)}, no 'labels'", where=str(source), fix="name it 'labels'")
+    array = found[LABELS] if LABELS in found else next(iter(found.values()))
+    if array.dtype.kind not in "iu" or array.ndim != 1:
+        raise UsageError(
+            f"labels are integer classes of shape ({samples},); received {array.dtype} {array.shape}",
+            where=str(source),
+            fix="one-hot labels become classes by array.argmax(-1)" if array.ndim == 2 else "give one integer a sample",
+        )
+    if len(array) != samples:
+        raise UsageError(f"{len(array)} labels for {samples} samples", where=str(source), fix="give one a sample")
+    return array
+
+
+def generated_inputs(
+    model: keras.Model,
+    samples: int,
+    seed: int = 0,
+    ranges: Mapping[str, tuple[float, float]] | tuple[float, float] | None = None,
+) -> dict[str, Array]:
+    """Seeded random inputs by each input's shape and dtype.
+
+    Args:
+        model: its ``inputs`` give shapes and dtypes.
+        samples: length of the batch axis.
+        seed: the same seed gives the same arrays.
+        ranges: [low, high) of all inputs or by input name. By default [-1, 1) for floats; for integers
+            [0, input_dim) of the Embedding that the input feeds, and without one there is no default.
+
+    Raises:
+        UsageError: an integer input without a range, a free axis other than the batch, or a name that is no input.
+        UnsupportedError: a dtype that cannot be generated (string).
+    """
+    specs = input_specs(model)
+    if not specs:
+        raise UsageError("the model declares no inputs", where="inputs", fix="give the inputs as a file or a factory")
+    if isinstance(ranges, Mapping):
+        unknown = sorted(set(ranges) - {spec.name for spec in specs})
+        if unknown:
+            known = ", ".join(spec.name for spec in specs)
+            raise UsageError(f"a range for {unknown[0]!r}", where="inputs", fix=f"the model's inputs are {known}")
+    drawn = {}
+    for position, spec in enumerate(specs):
+        limits = ranges.get(spec.name) if isinstance(ranges, Mapping) else ranges
+        drawn[spec.name] = _draw(spec, samples, np.random.default_rng([seed, position]), limits)
+    return drawn
+
+
+def _draw(spec: InputSpec, samples: int, rng: np.random.Generator, limits: tuple[float, float] | None) -> Array:
+    free = [axis for axis, size in enumerate(spec.shape) if axis and size is None]
+    if free:
+        raise UsageError(
+            f"input {spec} has a free axis {free[0]}, so no array can be generated",
+            where="inputs",
+            fix="give the inputs as a file or a factory",
+        )
+    shape = (samples, *(int(size) for size in spec.shape[1:] if size is not None))
+    if spec.dtype == "bool":
+        return rng.integers(0, 2, shape).astype(bool)
+    if spec.dtype.startswith(("int", "uint")):
+        if limits is None and spec.vocabulary is None:
+            raise UsageError(
+                f"input {spec} takes integers, and nothing says which",
+                where="inputs",
+                fix="state its range in the config",
+            )
+        low, high = limits if limits is not None else (0, spec.vocabulary or 1)
+        return rng.integers(int(low), int(high), shape).astype(spec.dtype)
+    if spec.dtype.startswith("float"):
+        low, high = limits if limits is not None else (-1.0, 1.0)
+        return rng.uniform(low, high, shape).astype(spec.dtype)
+    raise UnsupportedError(f"input {spec}: no values of this dtype can be generated", where="inputs", fix="give a file")
+
+
+def _read(source: str | Path, base: Path, kind: str) -> dict[str, Array]:
+    """Name → array; the name of a lone array is ``kind``."""
+    if user_code.is_code(str(source)):
+        function = user_code.attribute(str(source), base, UsageError)
+        if not callable(function):
+            raise UsageError(f"is a {type(function).__name__}", where=str(source), fix="name a function")
+        given = user_code.call(function, str(source), base, UsageError)
+        arrays = given if isinstance(given, Mapping) else {kind: given}
+        return {str(name): _numeric(np.asarray(array), str(source)) for name, array in arrays.items()}
+    path = gate.local_file(source, base, kind)
+    try:
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            arrays = {name: loaded[name] for name in loaded.files} if hasattr(loaded, "files") else {kind: loaded}
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile, KeyError) as error:
+        if "allow_pickle" in str(error):
+            raise RefusedError(
+                "the file holds Python objects (a pickle)", where=str(path), fix="save plain arrays with numpy.savez"
+            ) from None
+        what = f"is empty, truncated or no .npy or .npz file ({error})"
+        raise CorruptInputError(what, where=str(path), fix="save it again with numpy.savez") from None
+    return {name: _numeric(array, str(path)) for name, array in arrays.items()}
+
+
+def _numeric(array: Array, where: str) -> Array:
+    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+        raise UsageError(f"received an array of dtype {array.dtype}", where=where, fix="give numbers or booleans")
+    return array
+
+
+def _check_names(arrays: Mapping[str, Array], specs: tuple[InputSpec, ...], where: str) -> None:
+    if set(arrays) != {spec.name for spec in specs}:
+        raise UsageError(
+            f"received {', '.join(arrays) or 'nothing'}",
+            where=where,
+            fix="the model takes " + "; ".join(str(spec) for spec in specs),
+        )
+
+
+def _check_array(array: Array, spec: InputSpec, where: str) -> None:
+    received = f"received {array.dtype} {array.shape}, input {spec} is expected"
+    fits = len(array.shape) == len(spec.shape) and all(
+        expected in (None, size) for size, expected in zip(array.shape, spec.shape, strict=True)
+    )
+    if not fits:
+        fix = "the first axis is the batch" if len(array.shape) + 1 == len(spec.shape) else "give it in Keras layout"
+        raise UsageError(received, where=where, fix=fix)
+    if array.dtype.name != spec.dtype:
+        raise UsageError(received, where=where, fix=f"convert it with .astype({spec.dtype!r})")
+
+
+def _check_lengths(arrays: Mapping[str, Array], where: str) -> None:
+    lengths = {name: len(array) if array.ndim else 0 for name, array in arrays.items()}
+    if len(set(lengths.values())) != 1 or 0 in lengths.values():
+        told = ", ".join(f"{name} {length}" for name, length in lengths.items()) or "none"
+        raise UsageError(f"samples an input: {told}", where=where, fix="give equally many samples, at least one")
+
+
+def check_finite(array: Array, where: str) -> None:
+    """Refuse what nothing can be compared on.
+
+    Raises:
+        DifferenceError: names the first NaN or Inf and its index.
+    """
+    if array.dtype.kind in "biu":
+        return
+    finite = np.isfinite(array)
+    if not finite.all():
+        index = tuple(int(axis) for axis in np.argwhere(~finite)[0])
+        count = int(finite.size - np.count_nonzero(finite))
+        raise DifferenceError(
+            f"{array[index]} at index {index} ({count} of {array.size} values are not finite)",
+            where=where,
+            fix="give finite values",
+        )
