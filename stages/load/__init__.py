@@ -3,7 +3,8 @@
 Nothing here loads TensorFlow or torch before a function needs it: ``inspect`` and every gate are static.
 """
 
-from .arrays import InputSpec, generated_inputs, input_specs, inputs, labels
+from .arrays import inputs, labels
+from .generate import InputSpec, generated_inputs, input_specs
 from .model import keras_model
 from .module import torch_module
 from .stored import StoredModel, stored_model

@@ -1,18 +1,18 @@
-"""Inputs and labels: from a file, from the user's factory, or generated from the model's own declaration."""
+"""Inputs and labels: from a file or from the user's factory, checked against the model."""
 
 from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import CorruptInputError, DifferenceError, RefusedError, UnsupportedError, UsageError
+from ..errors import CorruptInputError, DifferenceError, RefusedError, UsageError
 from ..plan import Array
 from . import gate, user_code
+from .generate import InputSpec, input_specs
 
 if TYPE_CHECKING:
     import keras
@@ -20,43 +20,11 @@ if TYPE_CHECKING:
 LABELS = "labels"
 
 
-@dataclass(frozen=True)
-class InputSpec:
-    """What the model takes: shape with the batch first, None where free; ``vocabulary`` of the Embedding it feeds."""
-
-    name: str
-    shape: tuple[int | None, ...]
-    dtype: str
-    vocabulary: int | None = None
-
-    def __str__(self) -> str:
-        axes = ", ".join("any" if size is None else str(size) for size in self.shape)
-        return f"{self.name}: {self.dtype} ({axes})"
-
-
-def input_specs(model: keras.Model) -> tuple[InputSpec, ...]:
-    """The inputs that a Sequential or functional model declares, in its order; empty for a subclassed one."""
-    tensors = getattr(model, "inputs", None) or []
-    return tuple(
-        InputSpec(tensor.name, tuple(tensor.shape), str(tensor.dtype), _vocabulary(model, tensor)) for tensor in tensors
-    )
-
-
-def _vocabulary(model: keras.Model, tensor: Any) -> int | None:
-    """``input_dim`` of the smallest Embedding that takes ``tensor`` itself."""
-    import keras
-
-    sizes = [
-        layer.input_dim for layer in model.layers if isinstance(layer, keras.layers.Embedding) and layer.input is tensor
-    ]
-    return min(sizes, default=None)
-
-
-def inputs(source: str | Path, base: Path, model: keras.Model) -> dict[str, Array]:
+def inputs(source: str | Path, base: Path, model: keras.Model, labels_key: str = LABELS) -> dict[str, Array]:
     """Input name → array, batch first, checked against the model.
 
-    ``source`` is an .npz whose keys are the input names ("labels" is left aside), an .npy or an .npz of one array for
-    a model of one input, or "file.py:function" returning such an array or a dict of arrays.
+    ``source`` is an .npz whose keys are the input names (``labels_key`` is left aside), an .npy or an .npz of one
+    array for a model of one input, or "file.py:function" returning such an array or a dict of arrays.
 
     Raises:
         UsageError: names, shapes, dtypes or lengths that the model does not take; says what it expects.
@@ -66,7 +34,7 @@ def inputs(source: str | Path, base: Path, model: keras.Model) -> dict[str, Arra
     found = _read(source, base, "inputs")
     specs = input_specs(model)
     names = {spec.name for spec in specs}
-    arrays = {name: array for name, array in found.items() if name != LABELS or name in names}
+    arrays = {name: array for name, array in found.items() if name != labels_key or name in names}
     if len(arrays) == len(specs) == 1:
         arrays = {specs[0].name: next(iter(arrays.values()))}
     where = str(source)
@@ -81,16 +49,16 @@ def inputs(source: str | Path, base: Path, model: keras.Model) -> dict[str, Arra
     return arrays
 
 
-def labels(source: str | Path, base: Path, samples: int) -> Array:
-    """Integer class labels, one a sample, from an .npy, the key "labels" of an .npz, or "file.py:function".
+def labels(source: str | Path, base: Path, samples: int, key: str = LABELS) -> Array:
+    """Integer class labels, one a sample, from an .npy, the array ``key`` of an .npz, or "file.py:function".
 
     Raises:
         UsageError: not integers, not one-dimensional, or not as many as ``samples``.
     """
-    found = _read(source, base, LABELS)
-    if LABELS not in found and len(found) != 1:
-        raise UsageError(f"has the arrays {', '.join(found)}, no 'labels'", where=str(source), fix="name it 'labels'")
-    array = found[LABELS] if LABELS in found else next(iter(found.values()))
+    found = _read(source, base, key)
+    if key not in found:
+        raise UsageError(f"has the arrays {', '.join(found)}, no {key!r}", where=str(source), fix="name one of them")
+    array = found[key]
     if array.dtype.kind not in "iu" or array.ndim != 1:
         raise UsageError(
             f"labels are integer classes of shape ({samples},); received {array.dtype} {array.shape}",
@@ -100,66 +68,6 @@ def labels(source: str | Path, base: Path, samples: int) -> Array:
     if len(array) != samples:
         raise UsageError(f"{len(array)} labels for {samples} samples", where=str(source), fix="give one a sample")
     return array
-
-
-def generated_inputs(
-    model: keras.Model,
-    samples: int,
-    seed: int = 0,
-    ranges: Mapping[str, tuple[float, float]] | tuple[float, float] | None = None,
-) -> dict[str, Array]:
-    """Seeded random inputs by each input's shape and dtype.
-
-    Args:
-        model: its ``inputs`` give shapes and dtypes.
-        samples: length of the batch axis.
-        seed: the same seed gives the same arrays.
-        ranges: [low, high) of all inputs or by input name. By default [-1, 1) for floats; for integers
-            [0, input_dim) of the Embedding that the input feeds, and without one there is no default.
-
-    Raises:
-        UsageError: an integer input without a range, a free axis other than the batch, or a name that is no input.
-        UnsupportedError: a dtype that cannot be generated (string).
-    """
-    specs = input_specs(model)
-    if not specs:
-        raise UsageError("the model declares no inputs", where="inputs", fix="give the inputs as a file or a factory")
-    if isinstance(ranges, Mapping):
-        unknown = sorted(set(ranges) - {spec.name for spec in specs})
-        if unknown:
-            known = ", ".join(spec.name for spec in specs)
-            raise UsageError(f"a range for {unknown[0]!r}", where="inputs", fix=f"the model's inputs are {known}")
-    drawn = {}
-    for position, spec in enumerate(specs):
-        limits = ranges.get(spec.name) if isinstance(ranges, Mapping) else ranges
-        drawn[spec.name] = _draw(spec, samples, np.random.default_rng([seed, position]), limits)
-    return drawn
-
-
-def _draw(spec: InputSpec, samples: int, rng: np.random.Generator, limits: tuple[float, float] | None) -> Array:
-    free = [axis for axis, size in enumerate(spec.shape) if axis and size is None]
-    if free:
-        raise UsageError(
-            f"input {spec} has a free axis {free[0]}, so no array can be generated",
-            where="inputs",
-            fix="give the inputs as a file or a factory",
-        )
-    shape = (samples, *(int(size) for size in spec.shape[1:] if size is not None))
-    if spec.dtype == "bool":
-        return rng.integers(0, 2, shape).astype(bool)
-    if spec.dtype.startswith(("int", "uint")):
-        if limits is None and spec.vocabulary is None:
-            raise UsageError(
-                f"input {spec} takes integers, and nothing says which",
-                where="inputs",
-                fix="state its range in the config",
-            )
-        low, high = limits if limits is not None else (0, spec.vocabulary or 1)
-        return rng.integers(int(low), int(high), shape).astype(spec.dtype)
-    if spec.dtype.startswith("float"):
-        low, high = limits if limits is not None else (-1.0, 1.0)
-        return rng.uniform(low, high, shape).astype(spec.dtype)
-    raise UnsupportedError(f"input {spec}: no values of this dtype can be generated", where="inputs", fix="give a file")
 
 
 def _read(source: str | Path, base: Path, kind: str) -> dict[str, Array]:

@@ -6,9 +6,11 @@ shapes allow it; and it only warns where a container of layers is not in a .kera
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import h5py
 import numpy as np
 
 from ..errors import CorruptInputError
@@ -101,19 +103,14 @@ def _missing(weights: list[keras.Variable], kept: Counter[tuple[tuple[int, ...],
     return missing
 
 
-def _arrays_below(group: object) -> list[str]:
-    import h5py
-
-    assert isinstance(group, h5py.Group)
+def _arrays_below(group: h5py.Group) -> list[str]:
     found: list[str] = []
     group.visititems(lambda name, entry: found.append(name) if isinstance(entry, h5py.Dataset) else None)
     return found
 
 
 def _key(array: Array) -> tuple[tuple[int, ...], bytes]:
-    import hashlib
-
-    return array.shape, hashlib.blake2b(np.ascontiguousarray(array), digest_size=16).digest()
+    return array.shape, hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=16).digest()
 
 
 def _same_bits(ours: Array, theirs: Array) -> bool:
