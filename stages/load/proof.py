@@ -110,7 +110,7 @@ def _arrays_below(group: h5py.Group) -> list[str]:
 
 
 def _key(array: Array) -> tuple[tuple[int, ...], bytes]:
-    return array.shape, hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=16).digest()
+    return array.shape, hashlib.blake2b(array.tobytes(), digest_size=16).digest()
 
 
 def _same_bits(ours: Array, theirs: Array) -> bool:
