@@ -1,0 +1,73 @@
+"""The local functions of the domain "torchgraft": operators that ONNX 17 lacks and PyTorch has a module for.
+
+Each is written out in ONNX's own text form, so that any runtime computes it from the file alone.
+"""
+
+from __future__ import annotations
+
+import onnx
+import onnx_ir as ir
+
+DOMAIN = "torchgraft"
+
+LINEAR = """
+<domain: "torchgraft", opset_import: ["": 17]>
+Linear (x, weight, bias) => (y) {
+    across = Transpose <perm = [1, 0]> (weight)
+    product = MatMul (x, across)
+    y = Add (product, bias)
+}
+"""
+
+LINEAR_WITHOUT_BIAS = """
+<domain: "torchgraft", opset_import: ["": 17]>
+LinearWithoutBias (x, weight) => (y) {
+    across = Transpose <perm = [1, 0]> (weight)
+    y = MatMul (x, across)
+}
+"""
+
+GROUP_NORMALIZATION = """
+<domain: "torchgraft", opset_import: ["": 17]>
+GroupNormalization <num_groups, epsilon> (x, scale, bias) => (y) {
+    shape = Shape (x)
+    batch = Shape <start = 0, end = 1> (x)
+    batch_and_channels = Shape <start = 0, end = 2> (x)
+    rest = Constant <value_ints = [-1]> ()
+    last = Constant <value_ints = [2]> ()
+    groups = Constant <value_int: int = @num_groups> ()
+    axis = Constant <value_ints = [0]> ()
+    group_count = Unsqueeze (groups, axis)
+    grouped_shape = Concat <axis = 0> (batch, group_count, rest)
+    grouped = Reshape (x, grouped_shape)
+    mean = ReduceMean <axes = [2], keepdims = 1> (grouped)
+    centered = Sub (grouped, mean)
+    squared = Mul (centered, centered)
+    variance = ReduceMean <axes = [2], keepdims = 1> (squared)
+    eps = Constant <value_float: float = @epsilon> ()
+    shifted = Add (variance, eps)
+    deviation = Sqrt (shifted)
+    unit = Div (centered, deviation)
+    channel_shape = Concat <axis = 0> (batch_and_channels, rest)
+    channels = Reshape (unit, channel_shape)
+    one = Constant <value_ints = [1]> ()
+    scale_column = Unsqueeze (scale, one)
+    bias_column = Unsqueeze (bias, one)
+    scaled = Mul (channels, scale_column)
+    moved = Add (scaled, bias_column)
+    y = Reshape (moved, shape)
+}
+"""
+
+DEFINITIONS = (LINEAR, LINEAR_WITHOUT_BIAS, GROUP_NORMALIZATION)
+
+
+def add_functions(model: ir.Model) -> None:
+    """Give ``model`` the functions that its nodes call."""
+    used = {node.op_type for node in model.graph if node.domain == DOMAIN}
+    for definition in DEFINITIONS:
+        function = ir.from_proto(onnx.parser.parse_function(definition))
+        if function.name in used:
+            model.functions[function.identifier()] = function
+    if used:
+        model.graph.opset_imports[DOMAIN] = 1

@@ -1,0 +1,158 @@
+"""The last leg: opaque operations become what they stand for, and everything gets its usable name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx
+import onnx_ir as ir
+from onnx_ir.passes import common as passes
+
+from ..base import Boundary, Port
+from .convert import TRACE_DOMAIN
+from .functions import add_functions
+from .trace import SITE, Traced, onnx_dtype
+from .writer import GraphNames, Names, Writer
+
+BATCH = "batch"
+BOUNDARY_KEY = "torchgraft.boundary"
+
+
+def lowered(proto: onnx.ModelProto, traced: Traced) -> ir.Model:
+    """Replace every opaque node: by its layer's nodes, or at a boundary by an Identity named after it.
+
+    Inputs are named after Keras' inputs, weights after their variables, boundary values after their boundaries.
+    """
+    model = ir.from_proto(proto)
+    graph = model.graph
+    _name_values(graph, traced)
+    names = GraphNames(
+        values=Names(value.name for value in _values(graph) if value.name),
+        nodes=Names(node.name for node in graph if node.name),
+    )
+    for node in list(graph):
+        if node.domain == TRACE_DOMAIN:
+            kind, place, *weight_names = node.attributes["token"].as_string().split()
+            if kind == SITE:
+                _write_site(graph, names, node, traced, int(place), weight_names)
+            else:
+                _write_boundary(graph, names, node, traced, int(place))
+    _pass_outputs_through(graph)
+    graph.opset_imports.pop(TRACE_DOMAIN, None)
+    graph.opset_imports.pop("ai.onnx.ml", None)
+    passes.RemoveUnusedNodesPass()(model)
+    add_functions(model)
+    _infer_shapes(model)
+    return model
+
+
+def _infer_shapes(model: ir.Model) -> None:
+    """Fill in the shapes that are not known yet; those that are keep their names of free sizes."""
+    known = {value: value.shape for value in _values(model.graph) if value.shape is not None}
+    passes.ShapeInferencePass()(model)
+    for value, shape in known.items():
+        value.shape = shape
+
+
+def _values(graph: ir.Graph) -> list[ir.Value]:
+    return [*graph.inputs, *graph.initializers.values(), *(value for node in graph for value in node.outputs)]
+
+
+def _shape(sizes: Sequence[int | None]) -> ir.Shape:
+    """A Keras shape, its free batch under one name."""
+    return ir.Shape([BATCH if size is None and axis == 0 else size for axis, size in enumerate(sizes)])
+
+
+def _name_values(graph: ir.Graph, traced: Traced) -> None:
+    """Give the inputs their Keras names and every other value a name without tf2onnx's ":0"."""
+    taken = Names()
+    wanted = {f"input_{place}:0": (entry.name, entry.shape) for place, entry in enumerate(traced.inputs)}
+    wanted |= {f"weight_{place}:0": (path, None) for place, path in enumerate(traced.variables)}
+    others = _values(graph)[len(graph.inputs) :]
+    for value in graph.inputs:
+        name, shape = wanted[value.name]
+        value.name = taken.unique(name)
+        value.shape = _shape(shape) if shape is not None else value.shape
+    for value in others:
+        value.name = taken.unique(value.name.removesuffix(":0"))
+    for value in graph.outputs:
+        value.shape = None
+
+
+def _write_site(
+    graph: ir.Graph, names: GraphNames, node: ir.Node, traced: Traced, place: int, weight_names: list[str]
+) -> None:
+    handler, site = traced.sites[place]
+    x, *weights = node.inputs
+    x.shape, x.dtype = _shape(site.input_shape), onnx_dtype(site.input_dtype)
+    writer = Writer(graph, names, site.name.replace("#", "_"))
+    result = handler.write(writer, site, x, dict(zip(weight_names, weights, strict=True)))
+    graph.insert_before(node, writer.nodes)
+    _replace(graph, node, result)
+
+
+def _write_boundary(graph: ir.Graph, names: GraphNames, node: ir.Node, traced: Traced, place: int) -> None:
+    call, position, shape, dtype = traced.boundaries[place]
+    name = call.boundary(position)
+    identity = ir.node("Identity", [node.inputs[0]], name=names.nodes.unique(f"{name}/output".replace("#", "_")))
+    identity.metadata_props[BOUNDARY_KEY] = name
+    value = identity.outputs[0]
+    value.name = names.values.unique(name)
+    value.shape, value.dtype = _shape(shape), onnx_dtype(dtype)
+    graph.insert_before(node, [identity])
+    _replace(graph, node, value)
+
+
+def _replace(graph: ir.Graph, node: ir.Node, value: ir.Value) -> None:
+    """Use ``value`` for the opaque node's output, and for the ``ensure_shape`` behind it."""
+    for user in node.outputs[0].consumers():
+        if user.op_type == "Identity" and user.outputs[0] not in graph.outputs:
+            ir.convenience.replace_all_uses_with(user.outputs, [value])
+            graph.remove(user, safe=True)
+    ir.convenience.replace_all_uses_with(node.outputs, [value])
+    graph.remove(node, safe=True)
+
+
+def _pass_outputs_through(graph: ir.Graph) -> None:
+    """Let an output be the value that TensorFlow's Identity nodes copy, except an input or another output."""
+    taken = {id(value) for value in graph.inputs}
+    for place, output in enumerate(graph.outputs):
+        source = output
+        while (node := source.producer()) is not None and node.op_type == "Identity" and _is_copy(node):
+            if id(node.inputs[0]) in taken:
+                break
+            source = node.inputs[0]
+        taken.add(id(source))
+        graph.outputs[place] = source
+
+
+def _is_copy(node: ir.Node) -> bool:
+    return BOUNDARY_KEY not in node.metadata_props
+
+
+def boundaries_in(model: ir.Model, traced: Traced) -> tuple[tuple[Boundary, ...], dict[str, str]]:
+    """The boundaries in order of execution, and those whose value the outputs do not depend on."""
+    values = {
+        node.metadata_props[BOUNDARY_KEY]: node.outputs[0]
+        for node in model.graph
+        if BOUNDARY_KEY in node.metadata_props
+    }
+    kept, unkept = [], {}
+    for call, position, shape, dtype in traced.boundaries:
+        name = call.boundary(position)
+        if name in values:
+            kind = type(call.layer).__name__
+            kept.append(Boundary(name, values[name].name, shape, dtype, layer=call.path, layer_class=kind))
+        else:
+            unkept[name] = "no output of the model depends on it"
+    return tuple(kept), unkept
+
+
+def ports(model: ir.Model, traced: Traced) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+    """The model's inputs and outputs."""
+    inputs = tuple(Port(entry.name, entry.name, entry.shape, entry.dtype) for entry in traced.inputs)
+    outputs = tuple(
+        Port(name, value.name, shape, dtype)
+        for (name, shape, dtype), value in zip(traced.outputs, model.graph.outputs, strict=True)
+    )
+    return inputs, outputs

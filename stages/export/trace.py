@@ -1,0 +1,151 @@
+"""Traces a Keras model into one TensorFlow function whose weights are arguments.
+
+Every layer call ends in an opaque operation (its boundary), so that no rewrite crosses it, and a layer with a handler
+is one opaque operation over (input, *weights). TensorFlow's ``PyFunc`` serves for both: it is never run, takes any
+inputs, and its token tells which entry of ``Traced`` it stands for. What it gives has no static shape, hence the
+``ensure_shape`` behind it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+import onnx_ir as ir
+import tensorflow as tf
+
+from ..errors import UnsupportedError
+from ..keras_io import KerasInput, call_model, model_inputs, named_outputs
+from ..keras_layers import LayerCall, intercepted_calls, variable_paths
+from ..plan import Array
+from .whole import Site, WholeLayer, whole_layer
+
+SITE, BOUNDARY = "site", "boundary"
+
+
+@dataclass(frozen=True)
+class Traced:
+    """The traced function, and what its opaque operations stand for.
+
+    Attributes:
+        function: inputs, then one argument a variable.
+        inputs: the model's, in order of the function's arguments ``input_0`` …
+        variables: path of each variable, in order of its arguments ``weight_0`` …
+        outputs: names of the model's outputs, in order.
+        sites: the calls that a handler writes, by token.
+        boundaries: (call, position, shape, dtype), by token.
+        scopes: name scope of a call → layer path, for messages.
+    """
+
+    function: Any
+    inputs: tuple[KerasInput, ...]
+    variables: tuple[str, ...]
+    outputs: tuple[tuple[str, tuple[int | None, ...], str], ...]
+    sites: tuple[tuple[WholeLayer, Site], ...]
+    boundaries: tuple[tuple[LayerCall, int, tuple[int | None, ...], str], ...]
+    scopes: Mapping[str, str]
+
+
+@dataclass
+class _Tracer:
+    """Collects what the opaque operations stand for while Keras runs the model."""
+
+    sites: list[tuple[WholeLayer, Site]] = field(default_factory=list)
+    boundaries: list[tuple[LayerCall, int, tuple[int | None, ...], str]] = field(default_factory=list)
+    scopes: dict[str, str] = field(default_factory=dict)
+
+    def around(
+        self, call: LayerCall, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        scope = re.sub(r"[^A-Za-z0-9_./-]", "_", call.name)
+        scope = scope if scope[0].isalnum() else f"_{scope}".replace("_", "L", 1)
+        self.scopes[scope] = call.path
+        with tf.name_scope(f"{scope}/"):
+            handler = whole_layer(call.layer)
+            if handler is not None and len(args) == 1 and tf.is_tensor(args[0]) and not _masked(kwargs):
+                result = self._whole(handler, call, args[0])
+            else:
+                result = original(*args, **kwargs)
+            return self._marked(call, result)
+
+    def _whole(self, handler: WholeLayer, call: LayerCall, x: tf.Tensor) -> tf.Tensor:
+        layer = call.layer
+        shape = tuple(x.shape)
+        names = [name for name in handler.weights if getattr(layer, name, None) is not None]
+        weights = [tf.convert_to_tensor(getattr(layer, name)) for name in names]
+        dtype = weights[0].dtype if weights else x.dtype
+        site = Site(layer, call.name, shape, tuple(layer.compute_output_shape(shape)), x.dtype.name, dtype.name)
+        reason = handler.refuse(site)
+        if reason:
+            raise UnsupportedError(
+                f"{type(layer).__name__} cannot be exported: {reason}",
+                where=f"layer {call.path}",
+                fix="give samples or an Input of fixed size, or another option",
+            )
+        y = opaque(f"{SITE} {len(self.sites)} {' '.join(names)}", [x, *weights], site.output_shape, dtype)
+        self.sites.append((handler, site))
+        activation = getattr(layer, "activation", None)
+        return y if activation is None or not handler.weights else activation(y)
+
+    def _marked(self, call: LayerCall, result: Any) -> Any:
+        flat = keras.tree.flatten(result)
+        for position, value in enumerate(flat):
+            if tf.is_tensor(value):
+                flat[position] = opaque(f"{BOUNDARY} {len(self.boundaries)}", [value], value.shape, value.dtype)
+                self.boundaries.append((call, position, tuple(value.shape), value.dtype.name))
+        return keras.tree.pack_sequence_as(result, flat)
+
+
+def _masked(kwargs: Mapping[str, Any]) -> bool:
+    return kwargs.get("mask") is not None
+
+
+def onnx_dtype(name: str) -> ir.DataType:
+    """ "float32" → FLOAT."""
+    return ir.DataType.from_numpy(np.dtype(name if name != "string" else "object"))
+
+
+def opaque(token: str, inputs: Sequence[tf.Tensor], shape: Any, dtype: tf.DType) -> tf.Tensor:
+    """One operation that TensorFlow cannot look into."""
+    result = tf.raw_ops.PyFunc(input=list(inputs), token=token, Tout=[dtype], name="opaque")[0]
+    return tf.ensure_shape(result, shape, name="opaque_shape")
+
+
+def trace(model: keras.Model, given: Mapping[str, Array]) -> Traced:
+    """Run ``model`` once on symbols.
+
+    Args:
+        given: input name → array; its sizes beyond the batch are those of the graph.
+    """
+    inputs = model_inputs(model, given)
+    variables = variable_paths(model)
+    tracer = _Tracer()
+    outputs: list[tuple[str, tuple[int | None, ...], str]] = []
+
+    def function(*arguments: tf.Tensor) -> list[tf.Tensor]:
+        tensors, weights = arguments[: len(inputs)], arguments[len(inputs) :]
+        scope = keras.StatelessScope(state_mapping=list(zip(variables.values(), weights, strict=True)))
+        with scope, intercepted_calls(model, tracer.around):
+            named = named_outputs(model, call_model(model, tensors, [entry.name for entry in inputs]))
+        outputs.extend((name, tuple(value.shape), value.dtype.name) for name, value in named.items())
+        return list(named.values())
+
+    signature = [
+        *(tf.TensorSpec(entry.shape, entry.dtype, name=f"input_{place}") for place, entry in enumerate(inputs)),
+        *(tf.TensorSpec(v.shape, v.dtype, name=f"weight_{place}") for place, v in enumerate(variables.values())),
+    ]
+    with tf.device("/CPU:0"):
+        concrete = tf.function(function, autograph=False).get_concrete_function(*signature)
+    return Traced(
+        concrete,
+        inputs,
+        tuple(variables),
+        tuple(outputs),
+        tuple(tracer.sites),
+        tuple(tracer.boundaries),
+        tracer.scopes,
+    )

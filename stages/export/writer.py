@@ -1,0 +1,119 @@
+"""Writes ONNX nodes one after the other, names them after the layer, and keeps track of shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from ..plan import Array
+
+Size = int | str | None
+
+
+class Names:
+    """Hands out names that nobody has."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = set(taken)
+
+    def unique(self, name: str) -> str:
+        candidate, count = name, 0
+        while candidate in self._taken:
+            count += 1
+            candidate = f"{name}_{count}"
+        self._taken.add(candidate)
+        return candidate
+
+
+@dataclass(frozen=True)
+class GraphNames:
+    """ONNX keeps names of values and of nodes apart."""
+
+    values: Names
+    nodes: Names
+
+
+class Writer:
+    """The nodes of one layer call.
+
+    Args:
+        graph: gets the constants.
+        names: of nodes and values in the whole graph.
+        prefix: of every name.
+    """
+
+    def __init__(self, graph: ir.Graph, names: GraphNames, prefix: str) -> None:
+        self.nodes: list[ir.Node] = []
+        self._graph = graph
+        self._names = names
+        self._prefix = prefix
+
+    def op(
+        self,
+        op_type: str,
+        inputs: Sequence[ir.Value | None],
+        *,
+        shape: Sequence[Size] | None = None,
+        domain: str = "",
+        main: bool = False,
+        **attributes: Any,
+    ) -> ir.Value:
+        """Add a node with one output. ``main``: it bears the layer's own name."""
+        name = self._names.nodes.unique(self._prefix if main else f"{self._prefix}/{op_type}")
+        node = ir.node(op_type, inputs, attributes, domain=domain, name=name)
+        value = node.outputs[0]
+        value.name = self._names.values.unique(f"{name}/value" if main else name)
+        value.dtype = next((given.dtype for given in inputs if given is not None), None)
+        value.shape = ir.Shape(shape) if shape is not None else None
+        self.nodes.append(node)
+        return value
+
+    def constant(self, array: Array, name: str) -> ir.Value:
+        """A constant of the graph."""
+        unique = self._names.values.unique(f"{self._prefix}/{name}")
+        value = ir.Value(name=unique, const_value=ir.tensor(np.ascontiguousarray(array), name=unique))
+        value.dtype, value.shape = value.const_value.dtype, ir.Shape(array.shape)
+        self._graph.register_initializer(value)
+        return value
+
+    def integers(self, values: Sequence[int], name: str) -> ir.Value:
+        return self.constant(np.asarray(values, dtype=np.int64), name)
+
+    def transpose(self, value: ir.Value, perm: Sequence[int]) -> ir.Value:
+        """Axis ``i`` of the result is axis ``perm[i]``; the value itself where that is no change."""
+        if list(perm) == list(range(len(perm))):
+            return value
+        sizes = sizes_of(value)
+        return self.op("Transpose", [value], perm=list(perm), shape=[sizes[axis] for axis in perm])
+
+    def reshape(self, value: ir.Value, shape: Sequence[int], name: str = "shape") -> ir.Value:
+        """To a shape without -1 or 0 (a weight), or with a free batch as -1."""
+        sizes: list[Size] = [size if size >= 0 else sizes_of(value)[0] for size in shape]
+        return self.op("Reshape", [value, self.integers(shape, name)], shape=sizes)
+
+    def channels_first(self, value: ir.Value) -> ir.Value:
+        """(N, *spatial, C) → (N, C, *spatial)."""
+        rank = len(sizes_of(value))
+        return self.transpose(value, (0, rank - 1, *range(1, rank - 1)))
+
+    def channels_last(self, value: ir.Value) -> ir.Value:
+        """(N, C, *spatial) → (N, *spatial, C)."""
+        rank = len(sizes_of(value))
+        return self.transpose(value, (0, *range(2, rank), 1))
+
+
+def sizes_of(value: ir.Value) -> list[Size]:
+    """The static shape, None or a symbol where free."""
+    assert value.shape is not None, f"{value.name} has no shape"
+    return [size if isinstance(size, int) else size.value for size in value.shape]
+
+
+def known(value: ir.Value) -> tuple[int, ...]:
+    """The shape of a weight."""
+    sizes = sizes_of(value)
+    assert all(isinstance(size, int) for size in sizes), f"{value.name} has no fixed shape"
+    return tuple(size for size in sizes if isinstance(size, int))

@@ -1,0 +1,1 @@
+"""Stage 3: ONNX Runtime, raw and normalised graph, against Keras."""
