@@ -97,15 +97,21 @@ class GenerateOptions(Options):
     """Random inputs by each input's dtype and shape."""
 
     samples: int = Field(16, ge=1, description="How many.")
-    range: Range = Field((-1.0, 1.0), description="Lowest and highest value of a floating input, uniform.")
-    ranges: dict[str, Range] = Field(default_factory=dict, description="Input name → its own range.")
+    range: Range | None = Field(
+        None,
+        description="Lowest and highest value of every input; by default -1 to 1 for floats, and the rows of the Embedding "
+        "that an integer input feeds.",
+    )
+    ranges: dict[str, Range] | None = Field(None, description="Instead of `range`: input name → its own range.")
     seed: int | None = Field(None, ge=0, description="Of these inputs; `seed` of the job where not given.")
 
     @model_validator(mode="after")
     def _ordered(self) -> GenerateOptions:
-        for name, (low, high) in {"range": self.range, **self.ranges}.items():
+        if self.range and self.ranges:
+            raise ValueError("give range or ranges, not both")
+        for name, (low, high) in {"range": self.range or (0, 1), **(self.ranges or {})}.items():
             if low >= high:
-                raise ValueError(f"the range of {name} goes from {low:g} to {high:g}: the first must be smaller")
+                raise ValueError(f"{name} goes from {low:g} to {high:g}: the first must be smaller")
         return self
 
 
@@ -131,21 +137,20 @@ class InputsOptions(OptionsOrText):
 
 
 class LabelsOptions(OptionsOrText):
-    """Class labels of the inputs. As one text: a file, `file.py:function`, or the name of an array."""
+    """Class labels of the inputs, for the accuracies. As one text: a file, or `file.py:function`."""
 
-    file: str | None = Field(None, pattern=r".+\.npy$", description="A `.npy` of integers, one for each sample.")
+    file: str | None = Field(
+        None, pattern=r".+\.np[yz]$", description="A `.npy` of integers, or the `.npz` that has them under `labels`."
+    )
     factory: str | None = Field(None, pattern=_PYTHON_OBJECT.pattern, description="`file.py:function`: gives that array.")
-    key: str | None = Field(None, min_length=1, description="The array of that name in the `.npz` of `inputs.file`.")
 
     @classmethod
     def from_text(cls, text: str) -> dict[str, Any]:
-        if not _PYTHON_OBJECT.fullmatch(text) and not text.endswith(".npy"):
-            return {"key": text}
         return _file_or_factory(text)
 
     @model_validator(mode="after")
     def _one_source(self) -> LabelsOptions:
-        _exactly_one(self, "file", "factory", "key")
+        _exactly_one(self, "file", "factory")
         return self
 
 
@@ -193,9 +198,3 @@ class JobOptions(Options):
     onnx: bool = Field(False, description="Also write `model.onnx`, the normalised graph with its weights.")
     output: OutputOptions | None = None
     limits: LimitOptions = Field(default_factory=LimitOptions)
-
-    @model_validator(mode="after")
-    def _key_needs_npz(self) -> JobOptions:
-        if self.labels and self.labels.key and not (self.inputs.file or "").endswith(".npz"):
-            raise ValueError(f"labels: {self.labels.key!r} names an array of an .npz, but inputs.file is none")
-        return self

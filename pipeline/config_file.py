@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from ..stages.errors import UsageError
 from .config import JobOptions
@@ -77,25 +78,44 @@ def _explain(loc: KeyPath, fault: Any) -> tuple[str, str]:
         return f"the option {option} is missing", f"add `{loc[-1]}:`"
     if fault["type"] == "value_error":
         reason = str(fault["ctx"]["error"])
-        return (f"{option}: {reason}" if option else reason), "see `torchgraft schema` for what each option takes"
+        return (f"{option}: {reason}" if option else reason), describe(loc)
+    fix = "write the number without quotes" if _is_quoted_number(fault) else describe(loc)
+    if fault["type"] == "string_pattern_mismatch":
+        return f"{option} is not of the form {fault['ctx']['pattern']}, received {fault['input']!r}", fix
+    if fault["type"] == "model_type":
+        return f"{option} should be a mapping of options, received {fault['input']!r}", fix
     reason = fault["msg"].removeprefix("Input should be ").removeprefix("Value should be ")
-    return f"{option} should be {reason}, received {fault['input']!r}", _number_hint(fault)
+    return f"{option} should be {reason}, received {fault['input']!r}", fix
 
 
-def _number_hint(fault: Any) -> str:
-    if fault["type"] in ("float_type", "int_type") and isinstance(fault["input"], str):
-        return "write the number without quotes"
-    return "correct the value; `torchgraft schema` says what each option takes"
+def _is_quoted_number(fault: Any) -> bool:
+    return fault["type"] in ("float_type", "int_type") and isinstance(fault["input"], str)
+
+
+def describe(loc: KeyPath) -> str:
+    """What the option at ``loc`` takes, as its model says it."""
+    for depth in range(len(loc), 0, -1):
+        fields = _fields_of(loc[: depth - 1])
+        field = fields.get(str(loc[depth - 1]))
+        if field is not None:
+            group = _group_of(field.annotation)
+            text = field.description or (group.__doc__ if group else "") or ""
+            return f"{loc[depth - 1]}: {text}".strip()
+    return "see `torchgraft schema`"
 
 
 def known_keys(loc: KeyPath) -> list[str]:
     """The options that exist at ``loc``."""
-    group: type[BaseModel] = JobOptions
+    return list(_fields_of(loc))
+
+
+def _fields_of(loc: KeyPath) -> dict[str, FieldInfo]:
+    group: type[BaseModel] | None = JobOptions
     for part in loc:
-        group = _group_of(group.model_fields[str(part)].annotation)
-    return list(group.model_fields)
+        group = _group_of(group.model_fields[str(part)].annotation) if group and str(part) in group.model_fields else None
+    return dict(group.model_fields) if group else {}
 
 
-def _group_of(annotation: Any) -> type[BaseModel]:
+def _group_of(annotation: Any) -> type[BaseModel] | None:
     candidates = (annotation, *get_args(annotation))
-    return next(kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel))
+    return next((kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
