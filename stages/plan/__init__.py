@@ -1,8 +1,11 @@
 """The heart: moves, Recipe, Plan. numpy only; knows nothing of Keras, ONNX or PyTorch."""
 
+from .expressions import Expression, Fill, Joined, Moved, Part, Variable
+from .left_over import LeftOver
 from .moves import Array, Flip, Move, Reorder, Reshape, Shape, Transpose, apply_moves, inverse_moves
-from .plan import LeftOver, Plan, PlanError
-from .recipe import Expression, Fill, Joined, Moved, Part, Recipe, Variable, moved
+from .normal_form import moved
+from .plan import Plan, PlanError
+from .recipe import Recipe
 
 __all__ = [
     "Array",

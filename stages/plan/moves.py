@@ -4,19 +4,24 @@ A move only ever changes *where* an element stands, never its value, so every mo
 dtype (NaN payloads included) and ``move.inverse().apply(move.apply(a))`` is ``a``. What a move does is fully
 told by applying it to ``arange``: that is its index map.
 
-    >>> Transpose((1, 0)).apply(np.arange(6).reshape(2, 3)).shape
-    (3, 2)
+    >>> Transpose((1, 0)).apply(np.arange(6).reshape(2, 3)).tolist()
+    [[0, 3], [1, 4], [2, 5]]
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
+from operator import index as whole
 from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+
+from . import parse
+from .blocks import as_block, block_index
 
 Array: TypeAlias = npt.NDArray[Any]
 Shape: TypeAlias = tuple[int, ...]
@@ -38,17 +43,30 @@ class Move(Protocol):
         """The move that puts every element back."""
 
     def to_json(self) -> dict[str, Any]:
-        """The move as plain JSON values, ``{"move": kind, …}``."""
+        """The move as plain JSON values, ``{"move": kind, …}``; ``move_from_json`` reads it."""
+
+
+def _keep_as_integers(move: Move, *names: str) -> None:
+    """Fields that came as lists or numpy integers become tuples of int: hashable, and writable as JSON."""
+    for name in names:
+        object.__setattr__(move, name, tuple(whole(value) for value in getattr(move, name)))
 
 
 @dataclass(frozen=True)
 class Transpose:
-    """Reorder the axes: axis ``i`` of the result is axis ``perm[i]`` of the source (numpy, ONNX and torch agree)."""
+    """Reorder the axes: axis ``i`` of the result is axis ``perm[i]`` of the source (numpy, ONNX and torch agree).
+
+    A Conv2D kernel (height, width, in, out) becomes torch's (out, in, height, width):
+
+        >>> Transpose((3, 2, 0, 1)).shape((3, 4, 1, 2))
+        (2, 1, 3, 4)
+    """
 
     kind: ClassVar[str] = "transpose"
     perm: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        _keep_as_integers(self, "perm")
         if sorted(self.perm) != list(range(len(self.perm))):
             raise ValueError(f"Transpose: perm {self.perm} is no permutation of 0..{len(self.perm) - 1}")
 
@@ -62,7 +80,7 @@ class Transpose:
         return tuple(source[axis] for axis in self.perm)
 
     def inverse(self) -> Transpose:
-        return Transpose(tuple(self.perm.index(axis) for axis in range(len(self.perm))))
+        return Transpose(_inverse_perm(self.perm))
 
     def to_json(self) -> dict[str, Any]:
         return {"move": self.kind, "perm": list(self.perm)}
@@ -70,13 +88,22 @@ class Transpose:
 
 @dataclass(frozen=True)
 class Reshape:
-    """Read the elements, in row-major order, into another shape."""
+    """Read the elements, in row-major order, into another shape.
+
+    A DepthwiseConv2D kernel, its last two axes transposed to (…, multiplier, channels), loses one of them:
+
+        >>> Reshape((3, 3, 1, 8), (3, 3, 8)).inverse().shape((3, 3, 8))
+        (3, 3, 1, 8)
+    """
 
     kind: ClassVar[str] = "reshape"
     source: Shape
     target: Shape
 
     def __post_init__(self) -> None:
+        _keep_as_integers(self, "source", "target")
+        if min((*self.source, *self.target), default=0) < 0:
+            raise ValueError(f"Reshape: {self.source} → {self.target} has a negative length")
         if math.prod(self.source) != math.prod(self.target):
             raise ValueError(f"Reshape: {self.source} and {self.target} do not hold equally many elements")
 
@@ -97,7 +124,11 @@ class Reshape:
 
 @dataclass(frozen=True)
 class Flip:
-    """Reverse one axis."""
+    """Reverse one axis, counted from the front.
+
+    >>> Flip(0).apply(np.arange(3)).tolist()
+    [2, 1, 0]
+    """
 
     kind: ClassVar[str] = "flip"
     axis: int
@@ -115,19 +146,21 @@ class Flip:
         return self
 
     def to_json(self) -> dict[str, Any]:
-        return {"move": self.kind, "axis": self.axis}
+        return {"move": self.kind, "axis": whole(self.axis)}
 
 
 @dataclass(frozen=True)
 class Reorder:
     """Permute the elements along one axis: position ``i`` of the result is position ``index[i]`` of the source.
 
-    The order is kept in the compact form (shape, perm): the axis is read as a block of ``shape`` whose axes
+    The order is kept in the compact form (block, perm): the axis is read as a block of that shape, whose axes
     are then transposed by ``perm``. A Flatten of an (H, W, C) feature map becomes channel-first by
     ``Reorder(axis, (H, W, C), (2, 0, 1))``. An order without such a structure is kept as ``order``.
 
         >>> Reorder(0, (2, 3), (1, 0)).apply(np.arange(6)).tolist()
         [0, 3, 1, 4, 2, 5]
+        >>> Reorder(0, order=(2, 0, 1)).apply(np.arange(6).reshape(3, 2)).tolist()
+        [[4, 5], [0, 1], [2, 3]]
     """
 
     kind: ClassVar[str] = "reorder"
@@ -137,11 +170,14 @@ class Reorder:
     order: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        _keep_as_integers(self, "block", "perm", "order")
         if bool(self.order) == bool(self.block):
             raise ValueError("Reorder: give either block and perm, or order")
-        if self.block and sorted(self.perm) != list(range(len(self.block))):
+        if sorted(self.perm) != list(range(len(self.block))):
             raise ValueError(f"Reorder: perm {self.perm} is no permutation of the axes of {self.block}")
-        if self.order and sorted(self.order) != list(range(len(self.order))):
+        if min(self.block, default=0) < 0:
+            raise ValueError(f"Reorder: block {self.block} has a negative length")
+        if sorted(self.order) != list(range(len(self.order))):
             raise ValueError(f"Reorder: order of length {len(self.order)} is no permutation")
 
     @cached_property
@@ -149,15 +185,24 @@ class Reorder:
         """The order as an index array: ``result = source.take(index, axis)``."""
         if self.order:
             return np.asarray(self.order, dtype=np.int64)
-        return np.arange(math.prod(self.block), dtype=np.int64).reshape(self.block).transpose(self.perm).reshape(-1)
+        return block_index(self.block, self.perm)
 
     @classmethod
     def along(cls, axis: int, index: npt.NDArray[np.int64]) -> Reorder:
-        """The Reorder of an index array, in compact form where its structure is a transposed block of 2 or 3 axes."""
-        return cls(axis, *_as_block(index)) if _as_block(index) else cls(axis, order=tuple(index.tolist()))
+        """The Reorder of an index array, in compact form where its structure is a transposed block.
+
+        The form is the shortest: axes that stay side by side count as one.
+
+            >>> channel_first = np.arange(2 * 2 * 3).reshape(2, 2, 3).transpose(2, 0, 1).reshape(-1)
+            >>> Reorder.along(1, channel_first)
+            Reorder(axis=1, block=(4, 3), perm=(1, 0), order=())
+        """
+        compact = as_block(index)
+        return cls(axis, *compact) if compact else cls(axis, order=tuple(index.tolist()))
 
     @property
     def is_identity(self) -> bool:
+        """Whether every element stays where it is."""
         return bool(np.array_equal(self.index, np.arange(len(self.index))))
 
     def apply(self, array: Array) -> Array:
@@ -173,51 +218,56 @@ class Reorder:
     def inverse(self) -> Reorder:
         if self.order:
             return Reorder(self.axis, order=tuple(np.argsort(self.index).tolist()))
-        back = tuple(self.perm.index(axis) for axis in range(len(self.perm)))
-        return Reorder(self.axis, tuple(self.block[axis] for axis in self.perm), back)
+        return Reorder(self.axis, tuple(self.block[axis] for axis in self.perm), _inverse_perm(self.perm))
 
     def to_json(self) -> dict[str, Any]:
         if self.order:
-            return {"move": self.kind, "axis": self.axis, "order": list(self.order)}
-        return {"move": self.kind, "axis": self.axis, "block": list(self.block), "perm": list(self.perm)}
+            return {"move": self.kind, "axis": whole(self.axis), "order": list(self.order)}
+        return {"move": self.kind, "axis": whole(self.axis), "block": list(self.block), "perm": list(self.perm)}
 
 
-def _as_block(index: npt.NDArray[np.int64]) -> tuple[Shape, tuple[int, ...]] | None:
-    """(block, perm) of an order that transposes a block of two axes: ``[0, 3, 1, 4, 2, 5]`` is ((2, 3), (1, 0)).
+def _inverse_perm(perm: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(perm.index(axis) for axis in range(len(perm)))
 
-    Three-axis moves that a feature map needs, (H, W, C) ↔ (C, H, W), are two-axis moves of (H·W, C).
+
+def apply_moves(moves: Sequence[Move], array: Array) -> Array:
+    """The moves one after the other.
+
+    >>> apply_moves((Transpose((1, 0)), Flip(0)), np.zeros((2, 3))).shape
+    (3, 2)
     """
-    length = len(index)
-    if length < 4 or index[0] != 0:
-        return None
-    step = int(index[1])
-    if step <= 1 or length % step:
-        return None
-    block = (length // step, step)
-    made = np.arange(length).reshape(block).T.reshape(-1)
-    return (block, (1, 0)) if np.array_equal(made, index) else None
-
-
-def move_from_json(data: dict[str, Any]) -> Move:
-    """The inverse of ``Move.to_json``; ValueError for an unknown kind."""
-    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
-    kind = fields.pop("move", None)
-    for move in MOVES:
-        if move.kind == kind:
-            return move(**fields)
-    raise ValueError(f"unknown move {kind!r}; known are {', '.join(move.kind for move in MOVES)}")
-
-
-def apply_moves(moves: tuple[Move, ...], array: Array) -> Array:
-    """The moves one after the other."""
     for move in moves:
         array = move.apply(array)
     return array
 
 
-def inverse_moves(moves: tuple[Move, ...]) -> tuple[Move, ...]:
-    """The way back."""
+def inverse_moves(moves: Sequence[Move]) -> tuple[Move, ...]:
+    """The way back: ``apply_moves(inverse_moves(moves), apply_moves(moves, a))`` is ``a``."""
     return tuple(move.inverse() for move in reversed(moves))
 
 
-MOVES: tuple[type[Transpose] | type[Reshape] | type[Flip] | type[Reorder], ...] = (Transpose, Reshape, Flip, Reorder)
+MOVES: tuple[type[Transpose | Reshape | Flip | Reorder], ...] = (Transpose, Reshape, Flip, Reorder)
+
+
+def move_from_json(data: Mapping[str, Any]) -> Move:
+    """The inverse of ``Move.to_json``.
+
+        >>> move_from_json({"move": "transpose", "perm": [1, 0]})
+        Transpose(perm=(1, 0))
+
+    Raises:
+        ValueError: an unknown kind, a missing or unknown field, a value of the wrong type, or one that makes no move.
+    """
+    kind = data.get("move")
+    for move in MOVES:
+        if move.kind == kind:
+            required = {field.name for field in fields(move) if field.default is MISSING}
+            given = data.keys() - {"move"}
+            if not required <= given <= {field.name for field in fields(move)}:
+                raise ValueError(f"{kind} needs the fields {', '.join(sorted(required))}, received {', '.join(given)}")
+            values: dict[str, Any] = {
+                name: (parse.integer if name == "axis" else parse.integers)(data[name], f"{kind} {name}")
+                for name in given
+            }
+            return move(**values)
+    raise ValueError(f"unknown move {kind!r}; known are {', '.join(move.kind for move in MOVES)}")

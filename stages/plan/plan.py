@@ -3,56 +3,75 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from . import parse
+from .expressions import Variable
+from .left_over import LeftOver
 from .moves import Array, Shape
-from .recipe import Recipe, Variable
-
-FORMAT = 1
+from .plan_json import FORMAT, once, plan_fields
+from .proof import faults_of
+from .recipe import Recipe
 
 
 class PlanError(ValueError):
-    """A Plan that does not prove what a Plan must, or an input that it cannot be applied to."""
-
-
-@dataclass(frozen=True)
-class LeftOver:
-    """A Keras variable, or a key, that takes no part, and the reason."""
-
-    name: str
-    shape: Shape
-    reason: str
-
-    def to_json(self) -> dict[str, Any]:
-        return {"name": self.name, "shape": list(self.shape), "reason": self.reason}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> LeftOver:
-        return cls(data["name"], tuple(data["shape"]), data["reason"])
+    """A Plan that does not prove what a Plan must, data that is no Plan, or arrays that a Plan does not fit."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """Where every tensor of a state_dict comes from.
 
-    Construction proves it, or raises ``PlanError``: each key is made exactly once, each variable of the model
-    is used or left over with a reason, no variable is both, shapes are right, tied keys have equal recipes.
+    Construction proves it, or raises ``PlanError`` with every fault: each key is made or left over with a reason,
+    each variable of the model is used or left over with a reason, nothing is both, shapes are right, tied keys
+    have equal recipes.
 
-    Example: a Dense(2 → 3) onto ``nn.Linear(2, 3)`` called ``head``.
+    Example: a Dense(2 → 3) with a bias onto ``nn.Linear(2, 3)`` called ``head``.
 
-        >>> kernel = Variable("dense/kernel", (2, 3))
+        >>> from torchgraft.stages.plan import LeftOver, Plan, Recipe, Transpose, Variable
+        >>> kernel, bias = Variable("dense/kernel", (2, 3)), Variable("dense/bias", (3,))
         >>> plan = Plan(
-        ...     recipes={"head.weight": Recipe(kernel).then(Transpose((1, 0)), ...)},
-        ...     variables={"dense/kernel": kernel},
-        ...     shapes={"head.weight": (3, 2)},
+        ...     recipes={
+        ...         "head.weight": Recipe(kernel).then(Transpose((1, 0))).because("values: input equals that of dense"),
+        ...         "head.bias": Recipe(bias, ("values: input equals that of dense",)),
+        ...     },
+        ...     variables={
+        ...         "dense/kernel": kernel,
+        ...         "dense/bias": bias,
+        ...         "dropout/seed": Variable("dropout/seed", (2,), "uint32"),
+        ...     },
+        ...     shapes={"head.weight": (3, 2), "head.bias": (3,), "steps": ()},
+        ...     unused=(LeftOver("dropout/seed", (2,), "the state of a random generator, not a weight"),),
+        ...     unmatched=(LeftOver("steps", (), "a counter, stays as it is"),),
         ... )
-        >>> plan.apply({"dense/kernel": array})["head.weight"].shape
-        (3, 2)
+        >>> for key in plan.recipes:
+        ...     print(key, "←", plan[key])
+        head.weight ← dense/kernel · transpose(1, 0)
+        head.bias ← dense/bias
+        >>> arrays = {
+        ...     "dense/kernel": np.arange(6, dtype=np.float32).reshape(2, 3),
+        ...     "dense/bias": np.ones(3, np.float32),
+        ...     "dropout/seed": np.zeros(2, np.uint32),
+        ... }
+        >>> state = plan.apply(arrays)
+        >>> state["head.weight"].tolist()
+        [[0.0, 3.0], [1.0, 4.0], [2.0, 5.0]]
+        >>> plan.restore(state)["dense/kernel"].tolist()
+        [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+        >>> sorted(plan.restore(state, into=arrays))
+        ['dense/bias', 'dense/kernel', 'dropout/seed']
+        >>> Plan.from_json(plan.to_json()) == plan
+        True
+        >>> Plan(recipes={}, variables={"dense/kernel": kernel}, shapes={"head.weight": (3, 2)})
+        Traceback (most recent call last):
+        torchgraft.stages.plan.plan.PlanError: the plan does not hold:
+          key head.weight is neither made nor left over
+          variable dense/kernel is neither used nor left over
 
     Attributes:
         recipes: key → Recipe, in the order of the state_dict.
@@ -68,45 +87,10 @@ class Plan:
     shapes: Mapping[str, Shape]
     unused: tuple[LeftOver, ...] = ()
     unmatched: tuple[LeftOver, ...] = ()
-    ties: tuple[tuple[str, ...], ...] = field(default=())
+    ties: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
-        faults = [*self._faults_of_keys(), *self._faults_of_variables(), *self._faults_of_ties()]
-        if faults:
-            raise PlanError("the plan does not hold:\n  " + "\n  ".join(faults))
-
-    def _faults_of_keys(self) -> Iterable[str]:
-        unmatched = {left.name for left in self.unmatched}
-        for key, shape in self.shapes.items():
-            if (key in self.recipes) == (key in unmatched):
-                yield f"key {key} is {'both made and left over' if key in unmatched else 'neither made nor left over'}"
-            elif key in self.recipes and self.recipes[key].shape != shape:
-                yield f"key {key} has shape {shape}, its recipe makes {self.recipes[key].shape}"
-        for key in (*self.recipes, *unmatched):
-            if key not in self.shapes:
-                yield f"key {key} is not in the module's state_dict"
-
-    def _faults_of_variables(self) -> Iterable[str]:
-        used = {variable.path: variable for recipe in self.recipes.values() for variable in recipe.variables}
-        unused = {left.name for left in self.unused}
-        for path, variable in self.variables.items():
-            if (path in used) == (path in unused):
-                yield f"variable {path} is {'both used and left over' if path in unused else 'neither used nor left over'}"
-            elif path in used and used[path].shape != variable.shape:
-                yield f"variable {path} has shape {variable.shape}, a recipe takes it as {used[path].shape}"
-        for path in (*used, *unused):
-            if path not in self.variables:
-                yield f"variable {path} is not in the Keras model"
-        for left in (*self.unused, *self.unmatched):
-            if not left.reason:
-                yield f"{left.name} is left over without a reason"
-
-    def _faults_of_ties(self) -> Iterable[str]:
-        for first, *others in self.ties:
-            for other in others:
-                if first in self.recipes and other in self.recipes:
-                    if not self.recipes[first].equals(self.recipes[other]):
-                        yield f"keys {first} and {other} are one tensor, their recipes make two different ones"
+        _refuse("the plan does not hold", faults_of(self))
 
     def __getitem__(self, key: str) -> Recipe:
         return self.recipes[key]
@@ -115,82 +99,90 @@ class Plan:
         return len(self.recipes)
 
     def apply(self, variables: Mapping[str, Array]) -> dict[str, Array]:
-        """The state_dict as arrays: key → array, bit-equal to its sources.
+        """The state_dict as arrays: key → array, bit-equal to its sources; see ``Recipe.apply`` about memory.
+
+        Args:
+            variables: path → array, those of a model of the same architecture, all of them.
 
         Raises:
-            PlanError: a variable is missing or has another shape than the Plan was made for.
+            PlanError: a variable is missing, or unknown, or has another shape or dtype than the Plan was made for.
         """
-        missing = sorted(path for path in self.variables if path not in variables)
-        wrong = [
-            f"{path}: {variable.shape} in the plan, {variables[path].shape} received"
-            for path, variable in self.variables.items()
-            if path in variables and variables[path].shape != variable.shape
-        ]
-        if missing or wrong:
-            raise PlanError("the plan does not fit these variables:\n  " + "\n  ".join([*missing, *wrong]))
+        _refuse("the plan does not fit these variables", _misfits(variables, self.variables))
         return {key: recipe.apply(variables) for key, recipe in self.recipes.items()}
 
     def restore(self, state: Mapping[str, Array], into: Mapping[str, Array] | None = None) -> dict[str, Array]:
-        """The way back: path → array, from a state_dict. Variables that no key takes are copied from ``into``.
+        """The way back: path → array, from a state_dict.
+
+        Args:
+            state: key → array; keys that the Plan leaves as they are may be missing.
+            into: path → array; variables that no key takes are copied from it. Without it they are left out.
 
         Raises:
-            PlanError: a key is missing, a variable is covered only in part, or two keys disagree about an element.
+            PlanError: a key is missing, or unknown, or has another shape or dtype than its recipe makes; a variable
+                is covered only in part; two keys disagree about an element; a weight that the Plan made from a
+                stated constant has other values now, for which Keras has no variable; ``into`` does not fit.
         """
-        missing = sorted(key for key in self.recipes if key not in state)
-        if missing:
-            raise PlanError("the state_dict lacks:\n  " + "\n  ".join(missing))
+        made = {key: Variable(key, recipe.shape, recipe.dtype) for key, recipe in self.recipes.items()}
+        known = {key: array for key, array in state.items() if key in made or key not in self.shapes}
+        _refuse("the plan does not fit this state_dict", _misfits(known, made))
+        restored = self._restored(state)
+        if into is not None:
+            unused = {left.name: self.variables[left.name] for left in self.unused}
+            held = {path: array for path, array in into.items() if path in unused}
+            _refuse("the plan does not fit the variables to restore into", _misfits(held, unused))
+            restored.update((path, np.array(array)) for path, array in held.items())
+        return {path: restored[path] for path in self.variables if path in restored}
+
+    def _restored(self, state: Mapping[str, Array]) -> dict[str, Array]:
+        """Path → array of every variable that a key takes, put together from all keys that take it."""
         found: dict[str, Array] = {}
 
         def write(variable: Variable, array: Array) -> None:
-            if variable.path in found:
-                found[variable.path] = _overlay(variable.path, found[variable.path], array)
-            else:
-                found[variable.path] = array
+            path = variable.path
+            found[path] = _overlay(path, found[path], array) if path in found else array
 
+        faults: list[str] = []
         for key, recipe in self.recipes.items():
-            recipe.expression.restore(state[key], write)
-        partial = sorted(path for path, array in found.items() if np.ma.is_masked(array))
-        if partial:
-            raise PlanError("only a part of these variables is in the state_dict:\n  " + "\n  ".join(partial))
-        restored = {path: np.ascontiguousarray(np.ma.getdata(array)) for path, array in found.items()}
-        return {path: restored[path] if path in restored else np.array((into or {})[path]) for path in self._restorable(into)}
-
-    def _restorable(self, into: Mapping[str, Array] | None) -> list[str]:
-        unused = {left.name for left in self.unused}
-        return [path for path in self.variables if path not in unused or (into is not None and path in into)]
+            try:
+                with parse.within(f"key {key}"):
+                    recipe.expression.restore(state[key], write)
+            except ValueError as fault:
+                faults.append(str(fault))
+        faults += [f"variable {path}: only a part of it is there" for path in found if np.ma.is_masked(found[path])]
+        _refuse("the state_dict has no way back", faults)
+        return {path: np.asarray(np.ma.getdata(array), order="C") for path, array in found.items()}
 
     def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; ``Plan.from_json`` reads them."""
         return {
             "format": FORMAT,
             "keys": {
                 key: {"shape": list(shape), **(self.recipes[key].to_json() if key in self.recipes else {})}
                 for key, shape in self.shapes.items()
             },
-            "variables": {path: variable.to_json() for path, variable in self.variables.items()},
+            "variables": {
+                path: {"shape": list(variable.shape), "dtype": variable.dtype}
+                for path, variable in self.variables.items()
+            },
             "unused": [left.to_json() for left in self.unused],
             "unmatched": [left.to_json() for left in self.unmatched],
             "ties": [list(tie) for tie in self.ties],
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Plan:
+    def from_json(cls, data: object) -> Plan:
         """The inverse of ``to_json``.
 
         Raises:
             PlanError: the data is no Plan of this format, or one that does not hold.
         """
-        if data.get("format") != FORMAT:
-            raise PlanError(f"this is no plan of format {FORMAT}: received format {data.get('format')!r}")
-        return cls(
-            recipes={key: Recipe.from_json(entry) for key, entry in data["keys"].items() if "expression" in entry},
-            variables={
-                path: Variable(path, tuple(entry["shape"]), entry["dtype"]) for path, entry in data["variables"].items()
-            },
-            shapes={key: tuple(entry["shape"]) for key, entry in data["keys"].items()},
-            unused=tuple(LeftOver.from_json(left) for left in data["unused"]),
-            unmatched=tuple(LeftOver.from_json(left) for left in data["unmatched"]),
-            ties=tuple(tuple(tie) for tie in data["ties"]),
-        )
+        try:
+            fields = plan_fields(data)
+        except ValueError as fault:
+            raise PlanError(f"this is no plan: {fault}") from fault
+        except RecursionError as fault:
+            raise PlanError("this is no plan: its recipes are nested too deep") from fault
+        return cls(**fields)
 
     def save(self, path: str | Path) -> None:
         """Write the Plan as JSON."""
@@ -198,15 +190,48 @@ class Plan:
 
     @classmethod
     def load(cls, path: str | Path) -> Plan:
-        """Read a Plan that ``save`` wrote."""
-        return cls.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
+        """Read a Plan that ``save`` wrote.
+
+        Raises:
+            PlanError: the file is no JSON, names something twice, or is no Plan that holds; the message names the file.
+            OSError: the file cannot be read.
+        """
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=once)
+            return cls.from_json(data)
+        except RecursionError as fault:
+            raise PlanError(f"{path}: this is no plan: it is nested too deep") from fault
+        except PlanError as fault:
+            raise PlanError(f"{path}: {fault}") from fault
+        except ValueError as fault:
+            raise PlanError(f"{path}: this is no plan: {fault}") from fault
+
+
+def _refuse(what: str, faults: list[str]) -> None:
+    if faults:
+        raise PlanError("\n  ".join((f"{what}:", *faults)))
+
+
+def _misfits(arrays: Mapping[str, Array], expected: Mapping[str, Variable]) -> list[str]:
+    """One line for each array that is missing, unknown, or of another shape or dtype than ``expected``."""
+    return [*_differences(arrays, expected), *(f"{name} is unknown to the plan" for name in arrays.keys() - expected)]
+
+
+def _differences(arrays: Mapping[str, Array], expected: Mapping[str, Variable]) -> Iterator[str]:
+    for name, variable in expected.items():
+        if name not in arrays:
+            yield f"{name} is missing"
+        elif arrays[name].shape != variable.shape:
+            yield f"{name} has shape {variable.shape} in the plan, received {arrays[name].shape}"
+        elif arrays[name].dtype.name != variable.dtype:
+            yield f"{name} has dtype {variable.dtype} in the plan, received {arrays[name].dtype.name}"
 
 
 def _overlay(path: str, first: Array, second: Array) -> Array:
-    """One array from two that may each know only a part of it; PlanError where both know an element and differ."""
+    """One array from two that may each know only a part of it; ValueError where both know an element and differ."""
     known_first, known_second = ~np.ma.getmaskarray(first), ~np.ma.getmaskarray(second)
     both = known_first & known_second
     ours, theirs = np.ma.getdata(first), np.ma.getdata(second)
     if ours[both].tobytes() != theirs[both].tobytes():
-        raise PlanError(f"variable {path}: two keys of the state_dict hold different values for it")
+        raise ValueError(f"an earlier key holds other values for variable {path}")
     return np.ma.array(np.where(known_first, ours, theirs), mask=~(known_first | known_second))

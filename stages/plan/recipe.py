@@ -7,230 +7,38 @@ arrays, and its index map, by which two recipes are compared.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from .moves import Array, Move, Reorder, Reshape, Shape, Transpose, move_from_json
-
-Write: TypeAlias = Callable[["Variable", Array], None]
-
-
-@dataclass(frozen=True)
-class Variable:
-    """A Keras variable, by its path in the model (``conv2d_1/kernel``)."""
-
-    path: str
-    shape: Shape
-    dtype: str = "float32"
-
-    def apply(self, variables: Mapping[str, Array]) -> Array:
-        array = variables[self.path]
-        if array.shape != self.shape:
-            raise ValueError(f"variable {self.path}: the recipe was made for shape {self.shape}, received {array.shape}")
-        return array
-
-    def restore(self, array: Array, write: Write) -> None:
-        write(self, array)
-
-    def to_json(self) -> dict[str, Any]:
-        return {"variable": self.path, "shape": list(self.shape), "dtype": self.dtype}
-
-
-@dataclass(frozen=True)
-class Fill:
-    """A stated constant, for what Keras does not store (``Fill(1)`` for the gamma of ``scale=False``)."""
-
-    value: float
-    shape: Shape
-    dtype: str = "float32"
-
-    def apply(self, variables: Mapping[str, Array]) -> Array:
-        return np.full(self.shape, self.value, dtype=self.dtype)
-
-    def restore(self, array: Array, write: Write) -> None:
-        """Nothing to restore: no variable holds it."""
-
-    def to_json(self) -> dict[str, Any]:
-        return {"fill": self.value, "shape": list(self.shape), "dtype": self.dtype}
-
-
-@dataclass(frozen=True)
-class Moved:
-    """A move applied to an expression."""
-
-    move: Move
-    source: Expression
-
-    @cached_property
-    def shape(self) -> Shape:
-        return self.move.shape(self.source.shape)
-
-    @property
-    def dtype(self) -> str:
-        return self.source.dtype
-
-    def apply(self, variables: Mapping[str, Array]) -> Array:
-        return self.move.apply(self.source.apply(variables))
-
-    def restore(self, array: Array, write: Write) -> None:
-        self.source.restore(self.move.inverse().apply(array), write)
-
-    def to_json(self) -> dict[str, Any]:
-        return {**self.move.to_json(), "of": self.source.to_json()}
-
-
-@dataclass(frozen=True)
-class Part:
-    """The positions ``start … stop-1`` of one axis (a fused kernel that the module holds in pieces).
-
-    Its inverse is partial: it is the piece, and a Plan puts the pieces of a variable together again.
-    """
-
-    axis: int
-    start: int
-    stop: int
-    source: Expression
-
-    @cached_property
-    def shape(self) -> Shape:
-        whole = self.source.shape
-        if not 0 <= self.start < self.stop <= whole[self.axis]:
-            raise ValueError(f"Part: {self.start}:{self.stop} on axis {self.axis} does not fit shape {whole}")
-        return (*whole[: self.axis], self.stop - self.start, *whole[self.axis + 1 :])
-
-    @property
-    def dtype(self) -> str:
-        return self.source.dtype
-
-    def apply(self, variables: Mapping[str, Array]) -> Array:
-        whole = self.source.apply(variables)
-        return whole[(slice(None),) * self.axis + (slice(self.start, self.stop),)]
-
-    def restore(self, array: Array, write: Write) -> None:
-        """Elements outside the piece are marked by a masked array, so that a Plan can lay pieces over each other."""
-        whole = np.ma.masked_all(self.source.shape, dtype=array.dtype)
-        whole[(slice(None),) * self.axis + (slice(self.start, self.stop),)] = array
-        self.source.restore(whole, write)
-
-    def to_json(self) -> dict[str, Any]:
-        return {"part": [self.start, self.stop], "axis": self.axis, "of": self.source.to_json()}
-
-
-@dataclass(frozen=True)
-class Joined:
-    """Expressions laid one after the other along an axis that they all have (Concat)."""
-
-    axis: int
-    parts: tuple[Expression, ...]
-
-    @cached_property
-    def shape(self) -> Shape:
-        shapes = [part.shape for part in self.parts]
-        rest = {(*shape[: self.axis], *shape[self.axis + 1 :]) for shape in shapes}
-        if len(rest) != 1:
-            raise ValueError(f"Joined: shapes {shapes} differ outside axis {self.axis}")
-        whole = sum(shape[self.axis] for shape in shapes)
-        return (*shapes[0][: self.axis], whole, *shapes[0][self.axis + 1 :])
-
-    @property
-    def dtype(self) -> str:
-        return self.parts[0].dtype
-
-    def apply(self, variables: Mapping[str, Array]) -> Array:
-        return np.concatenate([part.apply(variables) for part in self.parts], self.axis)
-
-    def restore(self, array: Array, write: Write) -> None:
-        start = 0
-        for part in self.parts:
-            stop = start + part.shape[self.axis]
-            part.restore(array[(slice(None),) * self.axis + (slice(start, stop),)], write)
-            start = stop
-
-    def to_json(self) -> dict[str, Any]:
-        return {"join": [part.to_json() for part in self.parts], "axis": self.axis}
-
-
-Expression: TypeAlias = Variable | Fill | Moved | Part | Joined
-
-
-def variables_of(expression: Expression) -> tuple[Variable, ...]:
-    """The leaves that are variables, in order of appearance."""
-    if isinstance(expression, Variable):
-        return (expression,)
-    if isinstance(expression, Fill):
-        return ()
-    sources = expression.parts if isinstance(expression, Joined) else (expression.source,)
-    return tuple(leaf for source in sources for leaf in variables_of(source))
-
-
-def expression_from_json(data: Mapping[str, Any]) -> Expression:
-    """The inverse of ``Expression.to_json``; ValueError where the data is none."""
-    if "variable" in data:
-        return Variable(data["variable"], tuple(data["shape"]), data["dtype"])
-    if "fill" in data:
-        return Fill(data["fill"], tuple(data["shape"]), data["dtype"])
-    if "join" in data:
-        return Joined(data["axis"], tuple(expression_from_json(part) for part in data["join"]))
-    if "of" not in data:
-        raise ValueError(f"no expression: {dict(data)}")
-    source = expression_from_json(data["of"])
-    if "part" in data:
-        return Part(data["axis"], *data["part"], source)
-    return Moved(move_from_json({name: value for name, value in data.items() if name != "of"}), source)
-
-
-def moved(expression: Expression, *moves: Move) -> Expression:
-    """``expression`` with ``moves`` applied in order, in normal form.
-
-    1. A move that changes nothing is left out (Transpose in order, Reshape to the same shape, Reorder in order).
-    2. Transpose after Transpose is one Transpose; Reshape after Reshape is one Reshape.
-    3. Reorder after Reorder on the same axis is one Reorder. A Reorder wanders below a Transpose, so that two
-       Reorders of one axis always meet (a channel-first flatten undone by a module that permutes back is nothing).
-    4. Any move over a Fill is that Fill in the new shape.
-    """
-    for move in moves:
-        expression = _moved(expression, move)
-    return expression
-
-
-def _moved(expression: Expression, move: Move) -> Expression:
-    shape = move.shape(expression.shape)
-    if _changes_nothing(move, expression.shape):
-        return expression
-    if isinstance(expression, Fill):
-        return replace(expression, shape=shape)
-    if isinstance(expression, Moved):
-        last, source = expression.move, expression.source
-        if isinstance(move, Transpose) and isinstance(last, Transpose):
-            return _moved(source, Transpose(tuple(last.perm[axis] for axis in move.perm)))
-        if isinstance(move, Reshape) and isinstance(last, Reshape):
-            return _moved(source, Reshape(last.source, move.target))
-        if isinstance(move, Reorder) and isinstance(last, Transpose):
-            return _moved(_moved(source, replace(move, axis=last.perm[move.axis])), last)
-        if isinstance(move, Reorder) and isinstance(last, Reorder) and move.axis == last.axis:
-            return _moved(source, Reorder.along(move.axis, last.index[move.index]))
-    return Moved(move, expression)
-
-
-def _changes_nothing(move: Move, shape: Shape) -> bool:
-    return (
-        (isinstance(move, Transpose) and move.perm == tuple(range(len(shape))))
-        or (isinstance(move, Reshape) and move.target == shape)
-        or (isinstance(move, Reorder) and move.is_identity)
-    )
+from . import parse
+from .expressions import Expression, Fill, Joined, Part, Variable, expression_from_json, variables_of
+from .moves import Array, Move, Reorder, Reshape, Shape, Transpose
+from .normal_form import moved
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How one tensor is made, and why we believe it.
 
+    Example: the second half of a fused kernel (in, 2·out), as ``nn.Linear`` wants it.
+
+        >>> from torchgraft.stages.plan import Part, Recipe, Transpose, Variable
+        >>> recipe = Recipe(Part(1, 3, 6, Variable("dense/kernel", (2, 6)))).then(Transpose((1, 0)))
+        >>> print(recipe.because("hint: written by hand"))
+        dense/kernel · part(3:6, axis=1) · transpose(1, 0)
+        >>> recipe.shape, recipe.dtype
+        ((3, 2), 'float32')
+        >>> recipe.apply({"dense/kernel": np.arange(12).reshape(2, 6)}).tolist()
+        [[3, 9], [4, 10], [5, 11]]
+        >>> Recipe.from_json(recipe.to_json()) == recipe
+        True
+
     Attributes:
         expression: moves over Keras variables and stated constants.
-        evidence: sentences, strongest first ("values: input equals that of conv1 on 2 probes").
+        evidence: sentences, strongest first ("values: input equals that of conv1 on 2 probes"); no part of ``==``.
     """
 
     expression: Expression
@@ -238,18 +46,21 @@ class Recipe:
 
     @property
     def shape(self) -> Shape:
+        """Of the tensor; ValueError where the expression does not fit together."""
         return self.expression.shape
 
     @property
     def dtype(self) -> str:
+        """Of the tensor, numpy's name; ValueError where variables of two dtypes are joined."""
         return self.expression.dtype
 
     @property
     def variables(self) -> tuple[Variable, ...]:
+        """Those that it takes, in order of appearance."""
         return variables_of(self.expression)
 
     def then(self, *moves: Move) -> Recipe:
-        """This recipe with more moves after it."""
+        """This recipe with more moves after it, in normal form (see ``moved``)."""
         return replace(self, expression=moved(self.expression, *moves))
 
     def because(self, *evidence: str) -> Recipe:
@@ -257,56 +68,85 @@ class Recipe:
         return replace(self, evidence=(*self.evidence, *evidence))
 
     def apply(self, variables: Mapping[str, Array]) -> Array:
-        """The tensor, C-contiguous, bit-equal to its sources.
+        """The tensor, C-contiguous, bit-equal to its sources; it may share their memory where nothing had to move.
 
         Raises:
             KeyError: a variable is not in ``variables``.
             ValueError: a variable has another shape than the recipe was made for.
         """
-        return np.ascontiguousarray(self.expression.apply(variables))
+        return np.asarray(self.expression.apply(variables), order="C")
 
     def index_map(self) -> tuple[tuple[str, ...], Array]:
         """(paths, map): element ``i`` of the tensor is element ``map[i] - offset`` of its variable.
 
-        Variables stand one after the other in order of appearance, counted on; a stated constant is -1. Two
-        recipes make the same tensor from the same variables exactly where their index maps are equal.
+        Variables stand one after the other in order of appearance, counted on; a stated constant is -1.
+
+            >>> from torchgraft.stages.plan import Joined, Variable
+            >>> paths, index = Recipe(Joined(0, (Variable("a", (2,)), Fill(0, (1,)), Variable("b", (2,))))).index_map()
+            >>> paths, index.tolist()
+            (('a', 'b'), [0, 1, -1, 2, 3])
         """
-        offsets: dict[str, Array] = {}
-        start = 0
-        for variable in self.variables:
-            if variable.path not in offsets:
-                size = math.prod(variable.shape)
-                offsets[variable.path] = np.arange(start, start + size, dtype=np.int64).reshape(variable.shape)
-                start += size
-        return tuple(offsets), np.asarray(_mark_fills(self.expression).apply(offsets), dtype=np.int64)
+        numbers = _numbered(self.variables)
+        return tuple(numbers), np.asarray(_with_fills(self.expression, lambda _: -1).apply(numbers), dtype=np.int64)
 
     def equals(self, other: Recipe) -> bool:
-        """Whether both make the same tensor, by their index maps (and the value, where a constant is all they are)."""
-        if isinstance(self.expression, Fill) or isinstance(other.expression, Fill):
-            return self.expression == other.expression
-        (paths, index), (other_paths, other_index) = self.index_map(), other.index_map()
-        return paths == other_paths and np.array_equal(index, other_index)
+        """Whether both make the same tensor from the same variables, however they are written.
+
+        They do exactly where their index maps over the same numbering of variables and constants are equal.
+
+            >>> from torchgraft.stages.plan import Reshape, Transpose, Variable
+            >>> row = Recipe(Variable("dense/bias", (4,))).then(Reshape((4,), (1, 4)))
+            >>> column = Recipe(Variable("dense/bias", (4,))).then(Reshape((4,), (4, 1)), Transpose((1, 0)))
+            >>> row == column, row.equals(column)
+            (False, True)
+        """
+        both = {*self.variables, *other.variables}
+        numbers = _numbered(both)
+        if len(numbers) != len(both) or (self.shape, self.dtype) != (other.shape, other.dtype):
+            return False
+        constants: dict[bytes, int] = {}
+
+        def number(fill: Fill) -> int:
+            return constants.setdefault(np.asarray(fill.value, dtype=fill.dtype).tobytes(), -1 - len(constants))
+
+        ours, theirs = (_with_fills(recipe.expression, number).apply(numbers) for recipe in (self, other))
+        return np.array_equal(ours, theirs)
 
     def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; ``Recipe.from_json`` reads them."""
         return {"expression": self.expression.to_json(), "evidence": list(self.evidence)}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Recipe:
-        return cls(expression_from_json(data["expression"]), tuple(data["evidence"]))
+    def from_json(cls, data: object) -> Recipe:
+        """The inverse of ``to_json``; ValueError where the data is no recipe."""
+        fields = parse.record(data, "recipe", "expression", "evidence")
+        return cls(expression_from_json(fields["expression"]), parse.texts(fields["evidence"], "evidence"))
 
     def __str__(self) -> str:
         return _text(self.expression)
 
 
-def _mark_fills(expression: Expression) -> Expression:
-    """The expression with every constant set to -1, as int64: what ``index_map`` runs on ``arange``."""
+def _numbered(variables: Iterable[Variable]) -> dict[str, Array]:
+    """Path → the numbers of its elements, counted on from one variable to the next."""
+    numbers: dict[str, Array] = {}
+    start = 0
+    for variable in variables:
+        if variable.path not in numbers:
+            size = math.prod(variable.shape)
+            numbers[variable.path] = np.arange(start, start + size, dtype=np.int64).reshape(variable.shape)
+            start += size
+    return numbers
+
+
+def _with_fills(expression: Expression, number: Callable[[Fill], int]) -> Expression:
+    """The expression with a number for every constant: what runs on numbered variables."""
     if isinstance(expression, Fill):
-        return Fill(-1, expression.shape, "int64")
+        return Fill(number(expression), expression.shape, "int64")
     if isinstance(expression, Variable):
         return expression
     if isinstance(expression, Joined):
-        return Joined(expression.axis, tuple(_mark_fills(part) for part in expression.parts))
-    return replace(expression, source=_mark_fills(expression.source))
+        return Joined(expression.axis, tuple(_with_fills(part, number) for part in expression.parts))
+    return replace(expression, source=_with_fills(expression.source, number))
 
 
 def _text(expression: Expression) -> str:
