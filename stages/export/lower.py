@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
@@ -12,9 +10,8 @@ from ..base import Boundary, Port
 from .convert import TRACE_DOMAIN
 from .functions import add_functions
 from .trace import SITE, Traced, onnx_dtype
-from .writer import GraphNames, Names, Writer
+from .writer import GraphNames, Names, Writer, graph_shape
 
-BATCH = "batch"
 BOUNDARY_KEY = "torchgraft.boundary"
 
 
@@ -58,11 +55,6 @@ def _values(graph: ir.Graph) -> list[ir.Value]:
     return [*graph.inputs, *graph.initializers.values(), *(value for node in graph for value in node.outputs)]
 
 
-def _shape(sizes: Sequence[int | None]) -> ir.Shape:
-    """A Keras shape, its free batch under one name."""
-    return ir.Shape([BATCH if size is None and axis == 0 else size for axis, size in enumerate(sizes)])
-
-
 def _name_values(graph: ir.Graph, traced: Traced) -> None:
     """Give the inputs their Keras names and every other value a name without tf2onnx's ":0"."""
     taken = Names()
@@ -72,7 +64,7 @@ def _name_values(graph: ir.Graph, traced: Traced) -> None:
     for value in graph.inputs:
         name, shape = wanted[value.name]
         value.name = taken.unique(name)
-        value.shape = _shape(shape) if shape is not None else value.shape
+        value.shape = graph_shape(shape) if shape is not None else value.shape
     for value in others:
         value.name = taken.unique(value.name.removesuffix(":0"))
     for value in graph.outputs:
@@ -84,7 +76,7 @@ def _write_site(
 ) -> None:
     handler, site = traced.sites[place]
     x, *weights = node.inputs
-    x.shape, x.dtype = _shape(site.input_shape), onnx_dtype(site.input_dtype)
+    x.shape, x.dtype = graph_shape(site.input_shape), onnx_dtype(site.input_dtype)
     writer = Writer(graph, names, site.name.replace("#", "_"))
     result = handler.write(writer, site, x, dict(zip(weight_names, weights, strict=True)))
     graph.insert_before(node, writer.nodes)
@@ -98,7 +90,7 @@ def _write_boundary(graph: ir.Graph, names: GraphNames, node: ir.Node, traced: T
     identity.metadata_props[BOUNDARY_KEY] = name
     value = identity.outputs[0]
     value.name = names.values.unique(name)
-    value.shape, value.dtype = _shape(shape), onnx_dtype(dtype)
+    value.shape, value.dtype = graph_shape(shape), onnx_dtype(dtype)
     graph.insert_before(node, [identity])
     _replace(graph, node, value)
 

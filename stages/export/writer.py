@@ -12,6 +12,12 @@ import onnx_ir as ir
 from ..plan import Array
 
 Size = int | str | None
+BATCH = "batch"
+
+
+def graph_shape(sizes: Sequence[Size]) -> ir.Shape:
+    """A Keras shape, its free batch under one name."""
+    return ir.Shape([BATCH if size is None and axis == 0 else size for axis, size in enumerate(sizes)])
 
 
 class Names:
@@ -68,7 +74,7 @@ class Writer:
         value = node.outputs[0]
         value.name = self._names.values.unique(f"{name}/value" if main else name)
         value.dtype = next((given.dtype for given in inputs if given is not None), None)
-        value.shape = ir.Shape(shape) if shape is not None else None
+        value.shape = graph_shape(shape) if shape is not None else None
         self.nodes.append(node)
         return value
 
