@@ -1,0 +1,89 @@
+"""Gemm, MatMul and torchgraft.Linear: they take the order of their features into their weight.
+
+1. The features stand in another order: the weight's input axis is put into that order by its Recipe.
+2. The nodes below wish for the output's features in an order (Dense → Reshape → ConvTranspose): the weight's output
+   axis and the bias are put into it by their Recipes.
+3. MatMul of a value with a weight of two axes is torchgraft.Linear: its weight is kept as [out, in].
+4. The input stands in another layout: back to Keras' layout first, as the product runs over the last axis.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from ...plan import Reorder, Transpose
+from ..held import Constant, Held, View, Weight
+from ..layout import Layout, Order, inverse_order
+from ..site import Rule, Site
+
+
+def rewrite(site: Site) -> list[Held]:
+    if site.node.op_type == "MatMul" and not _is_linear(site):
+        return site.emit([site.plain(index, "a product of two values") for index in range(2)], [None])
+    if site.node.op_type == "Gemm" and (site.attribute("transA", 0) or len(site.shape(1) or ()) != 2):
+        return site.emit([site.plain(index, "a product with its first factor transposed") for index in range(len(site.held))], [None])
+    return _linear(site)
+
+
+def _is_linear(site: Site) -> bool:
+    return isinstance(site.held[1], Weight) and len(site.held[1].shape) == 2 and isinstance(site.held[0], View)
+
+
+def _linear(site: Site) -> list[Held]:
+    value, features = _input(site)
+    out_axis = 0 if site.node.op_type == "Linear" or site.attribute("transB", 0) else 1
+    outgoing = _wished_order(site)
+    weight, bias = site.held[1], site.held[2] if len(site.held) > 2 else None
+    if isinstance(weight, View) or isinstance(bias, View):
+        outgoing = None
+    assert weight is not None
+    weight = _reordered(site, _reordered(site, weight, 1 - out_axis, features), out_axis, outgoing)
+    if bias is not None and bias.shape and bias.shape[-1] != 1:
+        bias = _reordered(site, bias, len(bias.shape) - 1, outgoing)
+    if features or outgoing:
+        site.applied("the order of the features is taken into the weight")
+    rank = len(site.output_shape() or ())
+    layout = Layout.plain(rank).with_order(rank - 1, outgoing) if rank else None
+    if site.node.op_type == "MatMul":
+        assert isinstance(weight, Weight)
+        weight = Weight(weight.recipe.then(Transpose((1, 0))))
+        if rank == 2:
+            return site.emit([value, site.builder.view(weight).value], [layout], {"transB": 1}, "Gemm")
+        return site.emit([value, site.builder.view(weight).value], [layout], {}, "Linear", "torchgraft")
+    others = [None if held is None else site.builder.view(held).value for held in (weight, bias)]
+    return site.emit([value, *others[: len(site.held) - 1]], [layout])
+
+
+def _input(site: Site) -> tuple[ir.Value | None, Order]:
+    """The first factor with its features last, and the order that they stand in."""
+    held = site.held[0]
+    if not isinstance(held, View) or held.shape is None or held.layout.is_plain:
+        return site.plain(0, "the product runs over the last axis"), None
+    last = len(held.shape) - 1
+    order = held.layout.orders[last]
+    return site.placed(0, Layout.plain(last + 1).with_order(last, order), "the product runs over the last axis"), order
+
+
+def _wished_order(site: Site) -> Order:
+    wish = site.wanted.get(site.node.outputs[0].name or "")
+    return wish.orders[-1] if wish is not None and wish.perm == tuple(range(len(wish.perm))) else None
+
+
+def _reordered(site: Site, held: Held, axis: int, order: Order) -> Held:
+    """Axis ``axis`` put so that position ``order[i]`` is what was position ``i``."""
+    back = inverse_order(order)
+    if back is None:
+        return held
+    if isinstance(held, Weight):
+        return Weight(held.recipe.then(Reorder.along(axis, np.asarray(back, dtype=np.int64))))
+    if isinstance(held, Constant):
+        return Constant(held.array.take(np.asarray(back), axis))
+    assert held.shape is not None
+    layout = Layout.plain(len(held.shape)).with_order(axis, order)
+    value, written = site.builder.placed(held, layout)
+    site.refuse(f"the weight is computed in the graph: {written} before it")
+    return View(value, Layout.plain(len(held.shape)), held.shape)
+
+
+LINEAR = Rule("linear", ("Gemm", "MatMul", "torchgraft.Linear"), rewrite)

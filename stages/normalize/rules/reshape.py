@@ -1,0 +1,61 @@
+"""Reshape, Flatten, Squeeze, Unsqueeze: the physical value is reshaped, what is left is a layout or an order.
+
+1. Of a weight: a move of its Recipe.
+2. To the shape that the value has already: left out.
+3. Of a value that stands as in Keras: written with a constant shape, -1 for the batch; the shape arithmetic that
+   computed it falls away.
+4. Of a value in another layout: reshaped as it stands (layout.reshaped gives the cases). Flatten of a channel-first
+   feature map leaves an order on the feature axis, which the next Dense takes into its kernel.
+5. Where 4 does not hold, the input is brought back to Keras' layout first.
+6. Where more than one axis is free, the computed shape is used.
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from ...plan import Reshape
+from ..held import Held, View, Weight, shape_of
+from ..layout import Layout, reshaped
+from ..site import Rule, Site
+
+
+def rewrite(site: Site) -> list[Held]:
+    held, target = site.held[0], site.output_shape()
+    assert held is not None
+    if isinstance(held, Weight):
+        fixed = held.recipe.expression.shape if target is None else tuple(dim or 1 for dim in target)
+        site.applied(f"taken into the recipe of {held.recipe}")
+        return [Weight(held.recipe.then(Reshape(held.recipe.shape, fixed)))]
+    if held.shape is None or target is None or target.count(None) > 1:
+        return _computed(site)
+    if held.shape == target:
+        return [held]
+    view = site.builder.view(held)
+    found = reshaped(held.shape, target, view.layout)
+    if isinstance(found, str):
+        value = site.plain(0, found)
+        found = target, Layout.plain(len(target))
+    else:
+        value = view.value
+    physical, layout = found
+    assert value is not None
+    if not layout.is_plain:
+        site.applied("reshaped as it stands" + (", an order is left on its features" if layout.is_reordered else ""))
+    return [View(site.builder.reshape(value, physical, view.dtype, site.name), layout, target)]
+
+
+def _computed(site: Site) -> list[Held]:
+    return site.emit([site.plain(index, "the new shape is only known at run time") for index in range(len(site.held))], [None])
+
+
+def wishes(node: ir.Node, index: int, layout: Layout) -> Layout | None:
+    value = node.inputs[0]
+    source, target = None if value is None else shape_of(value), shape_of(node.outputs[0])
+    if index or source is None or target is None:
+        return None
+    found = reshaped(target, source, layout)
+    return None if isinstance(found, str) else found[1]
+
+
+RESHAPE = Rule("reshape", ("Reshape", "Flatten", "Squeeze", "Unsqueeze"), rewrite, wishes)

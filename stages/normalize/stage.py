@@ -1,0 +1,121 @@
+"""Stage 2: the raw graph, channel-first, with the weight-side moves taken into the recipes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar, TypeVar
+
+import onnx
+import onnx_ir as ir
+
+from ..base import Artifacts, Boundary, ExportedGraph, Graph, NormalizedGraph, Port, Progress
+from .builder import Builder
+from .driver import Pass, rewritten
+from .held import View
+from .names import name_by_boundary
+
+P = TypeVar("P", bound=Port)
+
+
+class Normalize:
+    """Rewrites NHWC to NCHW; what it did and why it did not is in ``NormalizedGraph.rewrites``."""
+
+    name: ClassVar[str] = "normalize"
+    needs: ClassVar[tuple[type, ...]] = (ExportedGraph,)
+    gives: ClassVar[type] = NormalizedGraph
+
+    def run(self, artifacts: Artifacts, progress: Progress) -> NormalizedGraph:
+        raw = artifacts[ExportedGraph]
+        progress.step(f"{len(raw.model.graph)} nodes to channel-first")
+        graph = normalized(raw)
+        left = Counter(node.op_type for node in graph.model.graph)["Transpose"]
+        progress.step(f"{len(graph.model.graph)} nodes, {left} Transposes left")
+        return graph
+
+
+def normalized(raw: Graph) -> NormalizedGraph:
+    """The raw graph rewritten; ``raw`` is not changed."""
+    done = rewritten(raw, _with_shapes(raw.model))
+    builder = done.builder
+    inputs = tuple(_tapped(port, done.inputs[port.value]) for port in raw.inputs)
+    outputs = _outputs(raw.outputs, done)
+    boundaries, unkept = _boundaries(raw.boundaries, done)
+    nodes = _alive(builder.nodes, {port.value for port in (*outputs, *boundaries)})
+    name_by_boundary(nodes, boundaries)
+    model = _model(raw.model, builder, nodes, [port.value for port in inputs], [port.value for port in outputs], done)
+    used = {value.name for value in model.graph.inputs}
+    return NormalizedGraph(
+        model=model,
+        weights={name: recipe for name, (_, recipe) in builder.weights.items() if name in used},
+        inputs=inputs,
+        outputs=outputs,
+        boundaries=boundaries,
+        unkept={**raw.unkept, **unkept},
+        rewrites=done.rewrites,
+    )
+
+
+def _with_shapes(model: ir.Model) -> ir.Model:
+    """A copy in which every value that ONNX can infer a shape of has one. Weights are inputs, so it is small."""
+    return ir.from_proto(onnx.shape_inference.infer_shapes(ir.to_proto(model), data_prop=True))
+
+
+def _tapped(port: P, view: View) -> P:
+    assert view.value.name is not None
+    return replace(port, value=view.value.name, moves=(*view.layout.to_keras(), *port.moves))
+
+
+def _outputs(ports: Sequence[Port], done: Pass) -> tuple[Port, ...]:
+    """Each output is the output of a node, and no two are one value: ONNX Runtime and onnx2torch ask for both."""
+    taken: set[str] = set()
+    made = []
+    for port in ports:
+        view = done.builder.view(done.held[port.value])
+        if view.value.producer() is None or view.value.name in taken:
+            shape = None if view.shape is None else view.layout.physical_shape(view.shape)
+            (value,) = done.builder.node("Identity", [view.value], {}, [(view.dtype, shape)], f"output/{port.name}")
+            view = replace(view, value=value)
+        taken.add(view.value.name or "")
+        made.append(_tapped(port, view))
+    return tuple(made)
+
+
+def _boundaries(boundaries: Sequence[Boundary], done: Pass) -> tuple[tuple[Boundary, ...], dict[str, str]]:
+    kept, unkept = [], {}
+    for boundary in boundaries:
+        held = done.held[boundary.value]
+        if isinstance(held, View):
+            kept.append(_tapped(boundary, held))
+        else:
+            unkept[boundary.name] = f"it gives a {type(held).__name__.lower()}, whatever the input is"
+    return tuple(kept), unkept
+
+
+def _alive(nodes: Sequence[ir.Node], wanted: set[str]) -> list[ir.Node]:
+    """Those on which an output or a boundary depends: shape arithmetic that nothing reads any more falls away."""
+    alive = []
+    for node in reversed(nodes):
+        if any(value.name in wanted for value in node.outputs):
+            alive.append(node)
+            wanted |= {value.name or "" for value in node.inputs if value is not None}
+    return alive[::-1]
+
+
+def _model(
+    raw: ir.Model, builder: Builder, nodes: list[ir.Node], inputs: list[str], outputs: list[str], done: Pass
+) -> ir.Model:
+    read = {value for node in nodes for value in node.inputs if value is not None}
+    made = {value.name: value for node in nodes for value in node.outputs}
+    given = {view.value.name: view.value for view in done.inputs.values()}
+    weights = [value for value, _ in builder.weights.values() if value in read]
+    graph = ir.Graph(
+        [*(given[name] for name in inputs), *weights],
+        [made[name] for name in outputs],
+        nodes=nodes,
+        initializers=[value for value in builder.constants if value in read],
+        opset_imports=dict(raw.graph.opset_imports),
+        name=raw.graph.name or "normalized",
+    )
+    return ir.Model(graph, ir_version=raw.ir_version, producer_name="torchgraft", functions=tuple(raw.functions.values()))
