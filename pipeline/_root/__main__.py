@@ -1,0 +1,5 @@
+"""``python -m torchgraft``."""
+
+from .pipeline.cli import main
+
+main()

@@ -1,0 +1,133 @@
+"""The files of a conversion: tensors, plan, comparison, and the ONNX graph on request.
+
+Written into a folder that is given; putting them where they belong, atomically, is the pipeline's work.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .base import Agreement, Comparison, ExportedGraph, NormalizedGraph, Tolerance, Verification
+from .errors import ResourceError
+from .plan import Array
+
+if TYPE_CHECKING:
+    import torch
+
+SAFETENSORS = "state_dict.safetensors"
+PICKLE = "state_dict.pt"
+PLAN = "plan.json"
+COMPARISON = "comparison.json"
+ONNX = "model.onnx"
+ONNX_DATA = "model.onnx.data"
+# Protobuf ends at 2 GiB, and is slow to read long before.
+EXTERNAL_DATA_BYTES = 10**9
+
+
+def tensor_of(array: Array) -> torch.Tensor:
+    """The array as a tensor of its own memory, bit by bit; also bfloat16, which numpy has from ml_dtypes."""
+    import numpy as np
+    import torch
+
+    if array.dtype.name == "bfloat16":
+        return torch.from_numpy(np.ascontiguousarray(array).view(np.int16).copy()).view(torch.bfloat16)
+    return torch.from_numpy(np.array(array, order="C", copy=True))
+
+
+def write_state_dict(state_dict: Mapping[str, torch.Tensor], folder: Path) -> None:
+    """``state_dict.safetensors`` and ``state_dict.pt``; the latter loads with ``torch.load(weights_only=True)``."""
+    import torch
+    from safetensors.torch import save_file
+
+    # safetensors refuses keys that share memory: a tied pair is written twice there, once in the .pt.
+    save_file({key: tensor.clone() for key, tensor in state_dict.items()}, folder / SAFETENSORS)
+    torch.save(dict(state_dict), folder / PICKLE)
+
+
+def check_state_dict(state_dict: Mapping[str, torch.Tensor], folder: Path) -> None:
+    """Read both files back, as a user will, and compare every tensor bit by bit.
+
+    Raises:
+        ResourceError: a file does not give back what was written into it.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    for name, found in (
+        (SAFETENSORS, load_file(folder / SAFETENSORS)),
+        (PICKLE, torch.load(folder / PICKLE, weights_only=True)),
+    ):
+        wrong = sorted(state_dict.keys() ^ found.keys())
+        wrong += [key for key in state_dict.keys() & found.keys() if not _same_bits(state_dict[key], found[key])]
+        if wrong:
+            raise ResourceError(
+                f"{name} does not read back what was written, first at {wrong[0]}",
+                where=str(folder),
+                fix="check the disk, then run again",
+            )
+
+
+def _same_bits(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
+    """Also where both are NaN, which ``torch.equal`` calls different."""
+    import torch
+
+    if ours.dtype != theirs.dtype or ours.shape != theirs.shape:
+        return False
+    return torch.equal(ours.contiguous().flatten().view(torch.uint8), theirs.contiguous().flatten().view(torch.uint8))
+
+
+def write_json(data: Mapping[str, Any], path: Path) -> None:
+    """Strict JSON: a NaN is ``null``."""
+    path.write_text(json.dumps(_strict(data), indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def comparison_json(comparison: Comparison, verification: Verification, tolerance: Tolerance) -> dict[str, Any]:
+    """Everything that was compared: the user's module (stage 6) and the ONNX graphs (stage 3)."""
+    return {
+        "verified": comparison.verified and verification.verified,
+        "tolerance": asdict(tolerance),
+        "outputs": _rows(comparison.outputs),
+        "layers": _rows(comparison.layers),
+        "not_compared": dict(comparison.not_compared),
+        "accuracy": dict(comparison.accuracy),
+        "findings": [asdict(finding) for finding in comparison.findings],
+        "graphs": _rows(verification.agreements),
+    }
+
+
+def _rows(agreements: tuple[Agreement, ...]) -> list[dict[str, Any]]:
+    return [asdict(row) for row in agreements]
+
+
+def write_onnx(graph: NormalizedGraph, variables: ExportedGraph, folder: Path) -> None:
+    """``model.onnx``: the normalised graph with its weights as initializers, and layer names as node names.
+
+    Above ``EXTERNAL_DATA_BYTES`` of weights they are in ``model.onnx.data``, which belongs beside it.
+    """
+    import onnx_ir
+
+    model = onnx_ir.from_proto(onnx_ir.to_proto(graph.model))
+    inputs = {value.name: value for value in model.graph.inputs}
+    size = 0
+    for name, recipe in graph.weights.items():
+        value = inputs[name]
+        array = recipe.apply(variables.variables)
+        size += array.nbytes
+        value.const_value = onnx_ir.tensor(array, name=name)
+        model.graph.inputs.remove(value)
+        model.graph.initializers[name] = value
+    external = ONNX_DATA if size > EXTERNAL_DATA_BYTES else None
+    onnx_ir.save(model, folder / ONNX, external_data=external)
