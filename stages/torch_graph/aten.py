@@ -104,14 +104,14 @@ def _move(node: fx.Node, parent: fx.Node) -> tuple[Move, ...] | None:
     return None
 
 
-def op_of(call: Call, place: str, sources: frozenset[str]) -> Op:
+def op_of(call: Call, place: str, reads: str, sources: frozenset[str]) -> Op:
     """The op of a call that has parameters and activations."""
     settings = {
         name: value
         for name, value in call.arguments.items()
         if isinstance(value, (bool, int, float, str)) or (isinstance(value, (list, tuple)) and _plain(value))
     }
-    op = Op(call.node.name, call.name, place, call.slots, settings, None, sources)
+    op = Op(call.node.name, call.name, place, call.slots, settings, None, reads, sources)
     make = CANONICAL.get(call.name)
     return make(op, call) if make else op
 

@@ -37,6 +37,9 @@ class ExportedReading:
             position for position, spec in enumerate(signature.output_specs) if spec.kind == OutputKind.USER_OUTPUT
         ]
         self.ops, self.places, self.glue = _read(program.graph, self._keys, set(self._constants))
+        self.results = {
+            path: node.name for node in program.graph.nodes if node.name in self.places for path in _module_paths(node)
+        }
 
     def run(
         self, inputs: Sequence[torch.Tensor], state: State, at_op: AtOp = compute, watch: Watch = ignore
@@ -69,7 +72,7 @@ class _Interpreter(fx.Interpreter):
 
     def _call(self, n: fx.Node) -> OpCall:
         op = self._ops[n.name]
-        activation = next(parent for parent in n.all_input_nodes if parent.name in self._places)
+        activation = next(parent for parent in n.all_input_nodes if parent.name == op.reads)
         return OpCall(op, self.env[activation], shape_of(n), lambda: super(_Interpreter, self).run_node(n))
 
 
@@ -104,7 +107,7 @@ def _read(
         before = frozenset().union(*(sources[parent.name] for parent in active))
         call = _call_of(node, keys, weights) if held else None
         if call is not None:
-            ops[node.name] = op_of(call, _module_path(node), before)
+            ops[node.name] = op_of(call, _module_path(node), active[0].name, before)
             sources[node.name] = frozenset({node.name})
         else:
             glue[node.name] = (operator_name(node), tuple(parent.name for parent in active))
@@ -127,10 +130,13 @@ def _call_of(node: fx.Node, keys: Mapping[str, str], weights: set[str]) -> Call 
     return Call(node, operator_name(node), arguments, slots)
 
 
+def _module_paths(node: fx.Node) -> list[str]:
+    """The modules whose call made the node, outermost first."""
+    return [str(path).removeprefix("L['self'].") for path, _ in (node.meta.get("nn_module_stack") or {}).values()]
+
+
 def _module_path(node: fx.Node) -> str:
-    stack = node.meta.get("nn_module_stack") or {}
-    path = str(list(stack.values())[-1][0]) if stack else ""
-    return path.removeprefix("L['self'].")
+    return (_module_paths(node) or [""])[-1]
 
 
 def _place(node: fx.Node) -> str:

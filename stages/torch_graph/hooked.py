@@ -89,6 +89,7 @@ class HookedReading:
         self.ops: dict[str, Op] = {}
         self.places: dict[str, str] = {}
         self.glue: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self.results: dict[str, str] = {}
         state = dict(module.state_dict())
 
         def learn(call: OpCall) -> torch.Tensor:
@@ -97,6 +98,7 @@ class HookedReading:
 
         def place(name: str, value: torch.Tensor) -> None:
             path = name.split("#")[0]
+            self.results[path] = name
             self.places[name] = f"{path} ({type(self._leaves[path]).__name__})" if path in self._leaves else name
 
         self.run(inputs, state, learn, place)

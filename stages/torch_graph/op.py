@@ -66,6 +66,7 @@ class Op:
         slots: canonical slot name ("weight", "bias", "running_mean", …) → Slot.
         hyper: the settings, canonical ("stride", "eps", …).
         feature_axis: axis of the input that the weights run along; None where there is none.
+        reads: name of the value that it reads; "" where unknown.
         sources: names of the ops (or inputs) that feed it through glue alone; empty where unknown.
     """
 
@@ -75,6 +76,7 @@ class Op:
     slots: Mapping[str, Slot]
     hyper: Mapping[str, Any]
     feature_axis: int | None
+    reads: str = ""
     sources: frozenset[str] = frozenset()
 
     @property

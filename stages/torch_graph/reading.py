@@ -52,12 +52,14 @@ class Reading(Protocol):
         how: "torch.export" or "forward hooks", for reports.
         ops: name → Op, in execution order.
         places: name of every value that ``watch`` may see → module path and operation, for people.
+        results: module path → name of the value that its last call gave.
         glue: name of a value that is no op → (operator name, names of the values it takes); empty where unknown.
     """
 
     how: str
     ops: Mapping[str, Op]
     places: Mapping[str, str]
+    results: Mapping[str, str]
     glue: Mapping[str, tuple[str, tuple[str, ...]]]
 
     def run(

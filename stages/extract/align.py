@@ -1,0 +1,262 @@
+"""Alignment: which op of the user's module is which op of the reference, and in which order it reads.
+
+The user's module is run once, op by op. Each op is given to the reference op that reads the same values; its
+output is then the reference's random numbers, so that what follows is judged alone. Where no reference op reads
+the same values the module departs from Keras: the op is placed by structure instead, the departure is kept,
+and the run goes on from the reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..torch_graph import Op, OpCall, Reading, State
+from .arrange import Arrangement, arrangement, as_rows, likeliest_features
+from .fingerprint import fingerprint, matching
+from .probe import Probe, ProbedOp
+from .structure import downstream
+
+#: How often a choice between equal candidates is taken back before the best attempt stands.
+ATTEMPTS = 32
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An op of the user's module and its counterpart.
+
+    Attributes:
+        target, reference: the ops.
+        arrangement: how the target's input is made from the reference's.
+        by_values: whether their inputs hold the same values; if not, the module departs before this op.
+        evidence: a sentence.
+        rivals: names of the reference ops that fitted as well.
+    """
+
+    target: Op
+    reference: Op
+    arrangement: Arrangement
+    by_values: bool
+    evidence: str
+    rivals: tuple[str, ...] = ()
+
+
+@dataclass
+class Alignment:
+    """What one run of the user's module gave.
+
+    Attributes:
+        pairs: name of the target op → Pair, in execution order.
+        unplaced: target ops without a counterpart.
+        marks: name of every value of the target → fingerprint.
+        outputs: the module's outputs under the probe.
+    """
+
+    pairs: dict[str, Pair] = field(default_factory=dict)
+    unplaced: list[Op] = field(default_factory=list)
+    marks: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    outputs: Sequence[torch.Tensor] = ()
+
+    @property
+    def score(self) -> int:
+        """How many ops were placed by values, or at all: what the best attempt has most of."""
+        return sum(2 if pair.by_values else 1 for pair in self.pairs.values())
+
+    @property
+    def departures(self) -> list[Pair]:
+        return [pair for pair in self.pairs.values() if not pair.by_values]
+
+
+def align(
+    reference: Probe,
+    target: Reading,
+    inputs: Sequence[torch.Tensor],
+    state: State,
+    layer_of: Callable[[Op], str],
+    constant: frozenset[str] = frozenset(),
+) -> Alignment:
+    """Align the user's module with the probed reference.
+
+    Args:
+        state: the user's state_dict as it is (only glue that depends on parameters reads it).
+        layer_of: the Keras layer of a reference op, for names and evidence.
+        constant: names of target ops to be left to themselves.
+    """
+    chosen: dict[str, str] = {}
+    tried: set[tuple[tuple[str, str], ...]] = set()
+    best: Alignment | None = None
+    for _ in range(ATTEMPTS):
+        attempt = _Attempt(reference, target, chosen, layer_of, constant)
+        found = attempt.run(inputs, state)
+        tried.add(tuple(sorted(chosen.items())))
+        if best is None or found.score > best.score:
+            best = found
+        if not found.departures and not found.unplaced:
+            break
+        alternative = _another_choice(found, chosen, tried)
+        if alternative is None:
+            break
+        chosen = alternative
+    assert best is not None
+    return best
+
+
+def _another_choice(
+    found: Alignment, chosen: Mapping[str, str], tried: set[tuple[tuple[str, str], ...]]
+) -> dict[str, str] | None:
+    """The last choice before the first departure, made otherwise."""
+    names = list(found.pairs)
+    failed = {pair.target.name for pair in found.departures} | {op.name for op in found.unplaced}
+    first = next((position for position, name in enumerate(names) if name in failed), len(names))
+    for position in range(first - 1, -1, -1):
+        pair = found.pairs[names[position]]
+        for rival in pair.rivals:
+            kept = {name: choice for name, choice in chosen.items() if name in names[:position]}
+            attempt = {**kept, pair.target.name: rival}
+            if tuple(sorted(attempt.items())) not in tried:
+                return attempt
+    return None
+
+
+class _Attempt:
+    """One run of the user's module under given choices."""
+
+    def __init__(
+        self,
+        reference: Probe,
+        target: Reading,
+        chosen: Mapping[str, str],
+        layer_of: Callable[[Op], str],
+        constant: frozenset[str],
+    ) -> None:
+        self._reference, self._target, self._chosen = reference, target, chosen
+        self._layer_of, self._constant = layer_of, constant
+        self._families: dict[tuple[object, ...], list[ProbedOp]] = {}
+        for probed in reference.ops.values():
+            self._families.setdefault(probed.op.signature, []).append(probed)
+        self._free = set(reference.ops)
+        self._after_ours = downstream(target.ops)
+        self._after_theirs = downstream({name: probed.op for name, probed in reference.ops.items()})
+        self._keys: dict[str, tuple[str, ...]] = {}  # target key → reference keys: a shared module stays shared
+        self._found = Alignment()
+
+    def run(self, inputs: Sequence[torch.Tensor], state: State) -> Alignment:
+        self._found.outputs = self._target.run(inputs, state, self._at_op, self._watch)
+        return self._found
+
+    def _watch(self, name: str, value: torch.Tensor) -> None:
+        self._found.marks[name] = fingerprint(value)
+
+    def _at_op(self, call: OpCall) -> torch.Tensor:
+        if call.op.name in self._constant:
+            return call.compute()
+        read = call.op.canonical_input(call.value)
+        pair = self._by_values(call.op, read) or self._by_structure(call.op, read)
+        if pair is None:
+            self._found.unplaced.append(call.op)
+            return call.compute()
+        self._found.pairs[call.op.name] = pair
+        self._free.discard(pair.reference.name)
+        self._keys.update({slot.key: _keys(pair.reference) for slot in call.op.slots.values()})
+        given = self._reference.ops[pair.reference.name].given
+        return laid_out(pair, given, call.value.shape, call.op.whole_output_shape(call.output_shape), call.output_shape)
+
+    def _candidates(self, op: Op) -> list[ProbedOp]:
+        family = [probed for probed in self._families.get(op.signature, ()) if probed.op.name in self._free]
+        for slot in op.slots.values():
+            if slot.key in self._keys:
+                family = [probed for probed in family if _keys(probed.op) == self._keys[slot.key]]
+        return family
+
+    def _by_values(self, op: Op, read: torch.Tensor) -> Pair | None:
+        family = self._candidates(op)
+        fitting: list[tuple[ProbedOp, Arrangement]] = []
+        for position in matching(fingerprint(read), [probed.mark for probed in family]):
+            found = arrangement(op, read, family[position].op, family[position].read)
+            if found is not None:
+                fitting.append((family[position], found))
+        if not fitting:
+            return None
+        how = f"values: reads what Keras layer {{layer}} reads, on {read.shape[0]} probes"
+        (probed, found), reason = self._choose(op, fitting)
+        evidence = how.format(layer=self._layer_of(probed.op)) + (f"; told from {len(fitting) - 1} equal by {reason}" if reason else "")
+        rivals = tuple(other.op.name for other, _ in fitting if other is not probed)
+        return Pair(op, probed.op, found, True, evidence, rivals)
+
+    def _choose(self, op: Op, fitting: list[tuple[ProbedOp, Arrangement]]) -> tuple[tuple[ProbedOp, Arrangement], str]:
+        """One of several that read the same: by what follows, else by name, else by order of execution."""
+        if len(fitting) == 1:
+            return fitting[0], ""
+        for candidate in fitting:
+            if self._chosen.get(op.name) == candidate[0].op.name:
+                return candidate, "what follows in the graph"
+        alike = [
+            candidate
+            for candidate in fitting
+            if op.name in self._after_ours and self._after_theirs[candidate[0].op.name] == self._after_ours[op.name]
+        ]
+        if len(alike) == 1:
+            return alike[0], "the structure that follows"
+        likeness = [_likeness(op.place, self._layer_of(probed.op)) for probed, _ in alike or fitting]
+        ranked = sorted(range(len(likeness)), key=lambda position: -likeness[position])
+        if likeness[ranked[0]] > likeness[ranked[1]]:
+            return (alike or fitting)[ranked[0]], "name"
+        return (alike or fitting)[0], "order of execution"
+
+    def _by_structure(self, op: Op, read: torch.Tensor) -> Pair | None:
+        """The free op of the same kind and shape that stands behind the same ops; else the only one, else the next."""
+        family = self._candidates(op)
+        ours = {self._found.pairs[name].reference.name if name in self._found.pairs else "" for name in op.sources}
+        behind = [probed for probed in family if probed.op.sources & set(self._reference.ops) == ours - {""}]
+        pool, reason = (behind, "stands behind the same layers") if behind else (family, "is the next of its shape")
+        if not pool:
+            return None
+        probed = pool[0]
+        if len(pool) == 1:
+            reason = reason if behind else "is the only one left of its shape"
+        features = None
+        if op.feature_axis is not None and read.numel() == probed.read.numel() and op.kind == "linear":
+            ours_rows, their_rows = as_rows(op, read), as_rows(probed.op, probed.read)
+            if ours_rows.shape == their_rows.shape:
+                features = likeliest_features(ours_rows, their_rows)
+        evidence = f"structure: {reason}; what it reads is not what Keras layer {self._layer_of(probed.op)} reads"
+        return Pair(op, probed.op, Arrangement(features=features), False, evidence)
+
+
+def _keys(op: Op) -> tuple[str, ...]:
+    return tuple(sorted(slot.key for slot in op.slots.values()))
+
+
+def _likeness(ours: str, theirs: str) -> float:
+    return SequenceMatcher(None, ours.lower(), theirs.lower()).ratio()
+
+
+def laid_out(
+    pair: Pair, given: torch.Tensor, input_shape: Sequence[int], whole_shape: Sequence[int], output_shape: Sequence[int]
+) -> torch.Tensor:
+    """The reference op's output as the target op gives it.
+
+    Example: a linear over (N·T, F) in the reference and over (N, T, F) in the target: (N·T, G) → (N, T, G).
+    """
+    found, op = pair.arrangement, pair.target
+    if found.axes is not None:
+        return given.permute(found.axes).reshape(tuple(output_shape))
+    if found.is_identity and tuple(given.shape) == tuple(whole_shape):
+        return op.finish(given, tuple(output_shape))
+    if op.feature_axis is None or found.rows is None and tuple(given.shape) == tuple(whole_shape):
+        if found.features is not None and op.keeps_channels:
+            given = given.index_select(1, torch.from_numpy(found.features))
+        return op.finish(given.reshape(tuple(whole_shape)), tuple(output_shape))
+    rows = as_rows(pair.reference, given)
+    if found.rows is not None:
+        rows = rows[torch.from_numpy(found.rows)]
+    if found.features is not None and op.keeps_channels:
+        rows = rows[:, torch.from_numpy(found.features)]
+    axis = op.feature_axis % len(output_shape)
+    lead = [size for position, size in enumerate(output_shape) if position != axis]
+    return rows.reshape(*lead, rows.shape[1]).movedim(-1, axis)

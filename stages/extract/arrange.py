@@ -1,0 +1,190 @@
+"""Arrangement: the order in which one value holds what another holds.
+
+Two modules that compute the same thing differ in layout: NCHW against NHWC, (N, T, F) against (N·T, F), a feature map
+flattened channel-first or channel-last. The order is found by looking at the values, and it is exactly the
+permutation that the weight reading the value needs.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..plan import Move, Reorder, Reshape, Transpose
+from ..torch_graph import Op
+
+Index = npt.NDArray[np.int64]
+#: Relative to the largest value. Both sides compute the same glue on the same numbers; only the order of float32 sums differs.
+CLOSE = 1e-5
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """How the target's input is made from the reference's.
+
+    Attributes:
+        axes: order of the axes, for ops without a feature axis; None where it is the same.
+        rows: order of the rows (all positions but the feature axis), None where it is the same.
+        features: order along the feature axis, None where it is the same.
+    """
+
+    axes: tuple[int, ...] | None = None
+    rows: Index | None = None
+    features: Index | None = None
+
+    @property
+    def is_identity(self) -> bool:
+        return self.axes is None and self.rows is None and self.features is None
+
+
+def close(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
+    """Equal up to ``CLOSE``; NaN equals NaN here (a probe may leave the domain of a logarithm on both sides)."""
+    if ours.shape != theirs.shape:
+        return False
+    if ours.dtype == torch.bool or not ours.is_floating_point():
+        return bool(torch.equal(ours.to(theirs.dtype), theirs))
+    scale = float(theirs.nan_to_num().abs().max()) if theirs.numel() else 0.0
+    return bool(torch.allclose(ours, theirs, rtol=0, atol=CLOSE * scale + 1e-30, equal_nan=True))
+
+
+def arrangement(target: Op, ours: torch.Tensor, reference: Op, theirs: torch.Tensor) -> Arrangement | None:
+    """The Arrangement that makes ``ours`` (what the target op reads) from ``theirs``; None where there is none."""
+    if ours.numel() != theirs.numel():
+        return None
+    if close(ours, theirs):
+        if target.feature_axis is None or _axis(target, ours) == _axis(reference, theirs):
+            return Arrangement()
+    if target.feature_axis is None or reference.feature_axis is None:
+        return _by_axes(target, ours, theirs)
+    rows_ours, rows_theirs = as_rows(target, ours), as_rows(reference, theirs)
+    if rows_ours.shape[1] != rows_theirs.shape[1]:
+        return None
+    lead = theirs.movedim(_axis(reference, theirs), -1).shape[:-1]
+    for rows in _row_orders(lead, may_move=target.kind not in _SPATIAL):
+        laid = rows_theirs if rows is None else rows_theirs[torch.from_numpy(rows)]
+        if not close(rows_ours.double().sum(1), laid.double().sum(1)):
+            continue
+        if close(rows_ours, laid):
+            return Arrangement(rows=rows)
+        features = feature_order(rows_ours, laid)
+        if features is not None and _takes_features(target):
+            return Arrangement(rows=rows, features=features)
+    return None
+
+
+#: Kinds that look at neighbours: the order of their positions cannot differ.
+_SPATIAL = ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+
+
+def _takes_features(op: Op) -> bool:
+    """Whether an order of the input's features can be taken into the weights."""
+    return op.keeps_channels or (op.hyper.get("groups", 1) == 1 and op.kind in (*_SPATIAL, "linear", "layer_norm"))
+
+
+def _axis(op: Op, value: torch.Tensor) -> int:
+    assert op.feature_axis is not None
+    return op.feature_axis % value.dim()
+
+
+def as_rows(op: Op, value: torch.Tensor) -> torch.Tensor:
+    """(rows, features): the feature axis last, every other position a row. (N, C, H, W) → (N·H·W, C)."""
+    value = value.movedim(_axis(op, value), -1)
+    return value.reshape(-1, value.shape[-1])
+
+
+def _row_orders(lead: torch.Size, may_move: bool) -> Iterator[Index | None]:
+    yield None
+    if not may_move or len(lead) < 2 or len(lead) > 5:
+        return
+    positions = np.arange(math.prod(lead), dtype=np.int64).reshape(lead)
+    for perm in itertools.permutations(range(len(lead))):
+        if perm != tuple(range(len(lead))):
+            yield np.ascontiguousarray(positions.transpose(perm)).reshape(-1)
+
+
+def feature_order(ours: torch.Tensor, theirs: torch.Tensor) -> Index | None:
+    """``index`` with ``ours[:, i] == theirs[:, index[i]]``, both (rows, features); None where there is none.
+
+    1. Transposed blocks (a flatten of (C, H·W) against (H·W, C)) are tried first: cheap, and never ambiguous.
+    2. Any other order is found by sorting the columns; where two columns are equal it would be a guess: None.
+    """
+    for index in block_orders(ours.shape[1]):
+        order = torch.from_numpy(index)
+        if close(ours[:1], theirs[:1, order]) and close(ours, theirs[:, order]):
+            return index
+    return _sorted_order(ours, theirs)
+
+
+def block_orders(length: int) -> Iterator[Index]:
+    """Every order that reads ``length`` positions as a matrix and transposes it."""
+    positions = np.arange(length, dtype=np.int64)
+    for divisor in range(2, length // 2 + 1):
+        if length % divisor == 0:
+            yield np.ascontiguousarray(positions.reshape(divisor, -1).T).reshape(-1)
+
+
+def _sorted_order(ours: torch.Tensor, theirs: torch.Tensor) -> Index | None:
+    mix = torch.rand(ours.shape[0], dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 0.5
+    keys_ours = mix @ ours.double().nan_to_num()
+    keys_theirs = mix @ theirs.double().nan_to_num()
+    order_ours, order_theirs = keys_ours.argsort(), keys_theirs.argsort()
+    step = keys_theirs[order_theirs].diff()
+    if bool((step <= 4 * CLOSE * CLOSE * keys_theirs.abs().max()).any()):
+        return None
+    index = torch.empty_like(order_ours)
+    index[order_ours] = order_theirs
+    return index.numpy() if close(ours, theirs[:, index]) else None
+
+
+def likeliest_features(ours: torch.Tensor, theirs: torch.Tensor) -> Index | None:
+    """The feature order under which two (rows, features) matrices that are *not* equal correlate best.
+
+    For a module that departs from Keras before this op (ReLU for tanh, say): activations are monotone, so the right
+    order still correlates and a wrong one does not. None is the same order.
+    """
+
+    def correlation(order: Index | None) -> float:
+        laid = theirs if order is None else theirs[:, torch.from_numpy(order)]
+        pair = torch.stack([ours.double().reshape(-1), laid.double().reshape(-1)])
+        return float(torch.corrcoef(pair)[0, 1].nan_to_num())
+
+    best, score = None, correlation(None)
+    for index in block_orders(ours.shape[1]):
+        if (found := correlation(index)) > score + 0.05:
+            best, score = index, found
+    return best
+
+
+def _by_axes(target: Op, ours: torch.Tensor, theirs: torch.Tensor) -> Arrangement | None:
+    """The same values under another order of axes, where the op reads every position alike."""
+    if target.kind in ("group_norm", "layer_norm") or ours.dim() != theirs.dim() or ours.dim() > 5:
+        return None
+    for perm in itertools.permutations(range(theirs.dim())):
+        if tuple(theirs.shape[axis] for axis in perm) == tuple(ours.shape) and close(ours, theirs.permute(perm)):
+            return Arrangement(axes=perm)
+    return None
+
+
+def moves_between(source: torch.Tensor, wanted: torch.Tensor) -> tuple[Move, ...] | None:
+    """Moves that make ``wanted`` from ``source``: an order of axes, a reshape, or a flatten's order; None where none does.
+
+    Example: source (N, C, H, W), wanted (N, H·W·C) → Transpose((0, 2, 3, 1)), Reshape(…).
+    """
+    if source.numel() != wanted.numel() or source.dim() > 5:
+        return None
+    shape = tuple(wanted.shape)
+    for perm in itertools.permutations(range(source.dim())):
+        turned = source.permute(perm)
+        if perm[0] != 0 or not close(turned.reshape(shape), wanted):
+            continue
+        moves: list[Move] = [] if perm == tuple(range(source.dim())) else [Transpose(perm)]
+        return (*moves, *([] if tuple(turned.shape) == shape else [Reshape(tuple(turned.shape), shape)]))
+    if source.shape == wanted.shape and source.dim() == 2 and (order := feature_order(wanted, source)) is not None:
+        return (Reorder.along(1, order),)
+    return None

@@ -1,0 +1,28 @@
+"""What weights cannot mend: one checker a file.
+
+Add one in five steps: a file here with a function ``(Context) -> Iterable[Finding]``; numbered cases in its
+docstring; its name in ``CHECKERS``; a test beside the others in tests/stages/extract/findings with a module that
+has the fault and one that has not; a line in the README's table of findings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from ...base import Finding
+from .context import Context
+from .departure import departures
+from .epsilon import epsilons
+from .geometry import geometries
+from .output import outputs
+
+CHECKERS: tuple[Callable[[Context], Iterable[Finding]], ...] = (departures, geometries, epsilons, outputs)
+
+
+def find(context: Context) -> tuple[Finding, ...]:
+    """All findings, worst first."""
+    found = [finding for checker in CHECKERS for finding in checker(context)]
+    return tuple(sorted(found, key=lambda finding: Finding.RANK.index(finding.severity)))
+
+
+__all__ = ["CHECKERS", "Context", "find"]

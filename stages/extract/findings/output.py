@@ -1,0 +1,37 @@
+"""The module's output is not what Keras gives, under a probe that judges what comes after the last op alone.
+
+1. It is a value that Keras computes on the way (logits, where Keras ends in softmax): that value is named.
+2. It is no value of Keras.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ...base import Finding
+from ..fingerprint import fingerprint, matching
+from .context import Context
+
+
+def outputs(context: Context) -> Iterable[Finding]:
+    """An error for each Keras output that was not found by its values."""
+    names, table = list(context.marks), list(context.marks.values())
+    for position, port in enumerate(context.outputs):
+        if port.name not in context.guessed:
+            continue
+        inner = [names[i] for i in matching(fingerprint(context.given[position]), table)]
+        if inner:
+            lacking = _after(context, inner[0])
+            cause = f"the module returns what Keras has before {lacking}"
+            fix = f"apply {lacking} at the end of forward"
+        elif context.alignment.departures:
+            continue  # the departure before it explains it
+        else:
+            cause, fix = f"output {position} of the module is not Keras' {port.name}", "compare what follows the last layer"
+        yield Finding("error", f"output {position}", port.name, cause, fix)
+
+
+def _after(context: Context, name: str) -> str:
+    """The operations that read the value ``name``."""
+    readers = [operator for operator, parents in context.reference.glue.values() if name in parents]
+    return " and ".join(sorted(set(readers))) or "its end"

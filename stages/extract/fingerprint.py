@@ -1,0 +1,29 @@
+"""Fingerprints: four numbers that two values share whenever they hold the same elements in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+#: Relative; far above the rounding of float32 sums in another order, far below what other values would give.
+SAME = 1e-5
+
+
+def fingerprint(value: torch.Tensor) -> npt.NDArray[np.float64]:
+    """(count, sum, sum of squares, sum of cubes), NaN read as 0."""
+    flat = value.detach().reshape(-1).double().nan_to_num(0.0, 0.0, 0.0)
+    square = flat * flat
+    return np.array([flat.numel(), flat.sum(), square.sum(), (square * flat.abs()).sum()])
+
+
+def matching(wanted: npt.NDArray[np.float64], among: Sequence[npt.NDArray[np.float64]]) -> list[int]:
+    """Positions in ``among`` of the fingerprints that are ``wanted``'s, up to rounding."""
+    if not among:
+        return []
+    table = np.stack(among)
+    scale = np.sqrt(np.abs(wanted[0] * wanted[2])) + 1e-12  # no sum of so many elements exceeds it
+    limits = SAME * np.array([0.0, scale, wanted[2] + 1e-12, wanted[3] + 1e-12])
+    return [int(i) for i in np.flatnonzero((np.abs(table - wanted) <= limits).all(axis=1))]

@@ -1,0 +1,169 @@
+"""From pairs to a Plan: every slot of every pair names a key and the Recipe that makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from torch import nn
+
+from ..errors import MappingError, UnsupportedError
+from ..plan import Array, Fill, LeftOver, Plan, Recipe, Reorder, Reshape, Shape, Transpose, Variable, inverse_moves
+from ..torch_graph import NEUTRAL, Op, Slot
+from .align import Alignment, Pair
+from .unplaced import table
+
+
+@dataclass
+class _Draft:
+    """What is known of the Plan so far."""
+
+    recipes: dict[str, Recipe] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+    lacking: dict[str, str] = field(default_factory=dict)  # variable path → why the module has no place for it
+
+
+def make_plan(
+    module: nn.Module, alignment: Alignment, recipes: Mapping[str, Recipe], variables: Mapping[str, Array]
+) -> Plan:
+    """The Plan of an alignment.
+
+    Args:
+        recipes: key of the imported module → Recipe.
+        variables: path → value, of every variable of the Keras model.
+
+    Raises:
+        MappingError: a key has no recipe, a weight of Keras has no key, or two calls want different tensors for one
+            key; the whole table, with the nearest candidates.
+    """
+    state = module.state_dict(keep_vars=True)
+    shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
+    draft = _Draft()
+    for pair in alignment.pairs.values():
+        _place(pair, recipes, shapes, draft)
+    ties = tied_keys(module)
+    _share_ties(ties, draft)
+    for key in shapes:
+        if key.endswith("num_batches_tracked") and key not in draft.recipes:
+            counter = Fill(0, shapes[key], "int64")
+            draft.recipes[key] = Recipe(counter, ("torch counts training batches here; Keras does not",))
+    known = {path: Variable(path, tuple(array.shape), str(array.dtype)) for path, array in variables.items()}
+    unused = _unused(known, recipes, draft)
+    missing = [key for key in shapes if key not in draft.recipes]
+    lost = [left for left in unused if left.name in draft.lacking or _takes_part(left.name, recipes)]
+    if missing or lost or draft.faults:
+        raise MappingError(
+            f"{len(missing)} of {len(shapes)} keys have no Keras variable, "
+            f"{len(lost)} of {len(known)} Keras variables have no key",
+            where=type(module).__name__,
+            fix="build the module as the Keras model is built; the tables name what is missing on either side",
+            details=table(missing, shapes, lost, draft.faults, alignment),
+        )
+    _same_dtypes(module, draft.recipes)
+    ordered = {key: draft.recipes[key] for key in shapes}
+    return Plan(ordered, known, shapes, tuple(unused), (), ties)
+
+
+def _place(pair: Pair, recipes: Mapping[str, Recipe], shapes: Mapping[str, Shape], draft: _Draft) -> None:
+    for name, slot in pair.target.slots.items():
+        recipe = _recipe(pair, name, slot, recipes)
+        if recipe is None:
+            continue
+        recipe = recipe.then(*inverse_moves(slot.moves))
+        if recipe.shape != shapes[slot.key]:
+            draft.faults.append(f"{slot.key}: has shape {shapes[slot.key]}, Keras gives {recipe.shape} ({recipe})")
+        elif slot.key in draft.recipes and not draft.recipes[slot.key].equals(recipe):
+            draft.faults.append(f"{slot.key}: is used twice, as {draft.recipes[slot.key]} and as {recipe}")
+        else:
+            draft.recipes.setdefault(slot.key, recipe)
+    for name, slot in pair.reference.slots.items():
+        if name not in pair.target.slots:
+            for variable in recipes[slot.key].variables:
+                draft.lacking.setdefault(variable.path, f"{pair.target.place} has no {name}")
+
+
+def _recipe(pair: Pair, name: str, slot: Slot, recipes: Mapping[str, Recipe]) -> Recipe | None:
+    """The Recipe of a slot in canonical form; None where the reference has no such slot."""
+    counterpart = pair.reference.slots.get(name)
+    if counterpart is None:
+        neutral = NEUTRAL.get((pair.target.kind, name))
+        if neutral is None:
+            return None
+        return Recipe(Fill(neutral, slot.shape), (f"Keras has no {name} here; {neutral:g} is the same", pair.evidence))
+    recipe = recipes[counterpart.key].then(*counterpart.moves).because(pair.evidence)
+    if pair.arrangement.features is not None:
+        axis = _feature_axis_of(pair.target, name)
+        if axis is not None:
+            recipe = recipe.then(Reorder.along(axis, pair.arrangement.features))
+    if pair.arrangement.axes is not None and pair.target.kind != "embedding":
+        recipe = _turned(recipe, pair.arrangement.axes, slot.shape)
+    return recipe
+
+
+def _feature_axis_of(op: Op, slot: str) -> int | None:
+    """The axis of a canonical weight that runs along the input's features."""
+    if op.keeps_channels or op.kind == "layer_norm":
+        return 0
+    if slot == "weight":
+        return 0 if op.kind.startswith("conv_transpose") else 1
+    return None
+
+
+def _turned(recipe: Recipe, axes: tuple[int, ...], wanted: Shape) -> Recipe:
+    """The operand of an elementwise op whose other side has its axes in another order."""
+    full = (1,) * (len(axes) - len(recipe.shape)) + recipe.shape
+    recipe = recipe.then(Reshape(recipe.shape, full), Transpose(axes))
+    return recipe.then(Reshape(recipe.shape, wanted)) if recipe.shape != wanted else recipe
+
+
+def tied_keys(module: nn.Module) -> tuple[tuple[str, ...], ...]:
+    """Groups of keys that are one tensor (``decoder.weight = encoder.weight``)."""
+    groups: dict[tuple[int, Shape], list[str]] = {}
+    for key, tensor in module.state_dict(keep_vars=True).items():
+        if tensor.numel():
+            groups.setdefault((tensor.data_ptr(), tuple(tensor.shape)), []).append(key)
+    return tuple(tuple(keys) for keys in groups.values() if len(keys) > 1)
+
+
+def _share_ties(ties: Iterable[tuple[str, ...]], draft: _Draft) -> None:
+    for keys in ties:
+        made = [key for key in keys if key in draft.recipes]
+        for key in made[1:]:
+            if not draft.recipes[key].equals(draft.recipes[made[0]]):
+                draft.faults.append(
+                    f"{made[0]} and {key} are one tensor in the module, Keras has two: "
+                    f"{draft.recipes[made[0]]} and {draft.recipes[key]}"
+                )
+        for key in keys:
+            if made and key not in draft.recipes:
+                draft.recipes[key] = draft.recipes[made[0]].because(f"tied to {made[0]}")
+
+
+def _unused(known: Mapping[str, Variable], recipes: Mapping[str, Recipe], draft: _Draft) -> list[LeftOver]:
+    used = {variable.path for recipe in draft.recipes.values() for variable in recipe.variables}
+    left = []
+    for path, variable in known.items():
+        if path not in used:
+            takes_part = _takes_part(path, recipes)
+            reason = draft.lacking.get(path) or ("no key takes it" if takes_part else "takes no part in inference")
+            left.append(LeftOver(path, variable.shape, reason))
+    return left
+
+
+def _takes_part(path: str, recipes: Mapping[str, Recipe]) -> bool:
+    return any(variable.path == path for recipe in recipes.values() for variable in recipe.variables)
+
+
+def _same_dtypes(module: nn.Module, recipes: Mapping[str, Recipe]) -> None:
+    wrong = tuple(
+        f"{key}: {str(tensor.dtype).removeprefix('torch.')}, Keras has {recipes[key].dtype}"
+        for key, tensor in module.state_dict().items()
+        if str(tensor.dtype).removeprefix("torch.") != recipes[key].dtype
+    )
+    if wrong:
+        raise UnsupportedError(
+            f"{len(wrong)} keys have another dtype than their Keras variable",
+            where=type(module).__name__,
+            fix="give torchgraft the module in Keras' dtype (module.float()), and cast it afterwards",
+            details=wrong[:20],
+        )

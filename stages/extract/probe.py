@@ -1,0 +1,89 @@
+"""Probing the reference: every op's output is replaced by random numbers, and what each op then reads is kept.
+
+After that, what an op reads is glue over known random numbers: it tells where the op stands in the graph and in
+which order it reads, whatever the weights are. Nothing vanishes or explodes on the way, and no value is there twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..torch_graph import Op, OpCall, Reading, State
+from .fingerprint import fingerprint
+
+#: Mostly positive, so that a ReLU leaves enough to tell positions apart, and negative often enough to be told from none.
+LOW, HIGH = -0.15, 1.0
+
+
+@dataclass(frozen=True)
+class ProbedOp:
+    """An op of the reference under the probe.
+
+    Attributes:
+        op: the op.
+        read: its input in canonical form.
+        given: the random numbers that stand for its whole output.
+        mark: fingerprint of ``read``.
+    """
+
+    op: Op
+    read: torch.Tensor
+    given: torch.Tensor
+    mark: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The reference under the probe.
+
+    Attributes:
+        ops: name → ProbedOp, in execution order.
+        marks: name of every value → fingerprint.
+        kept: the values asked for, by name.
+        outputs: the module's outputs.
+    """
+
+    ops: Mapping[str, ProbedOp]
+    marks: Mapping[str, npt.NDArray[np.float64]]
+    kept: Mapping[str, torch.Tensor]
+    outputs: Sequence[torch.Tensor]
+
+
+def random_values(shape: Sequence[int], seed: int) -> torch.Tensor:
+    """Uniform float32 numbers in [LOW, HIGH]."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(tuple(shape), generator=generator) * (HIGH - LOW) + LOW
+
+
+def probe(
+    reading: Reading, inputs: Sequence[torch.Tensor], state: State, seed: int, keep: frozenset[str], constant: frozenset[str]
+) -> Probe:
+    """Run the reference under the probe.
+
+    Args:
+        keep: names of values to keep.
+        constant: names of ops that hold constants only (a LayerNormalization without scale and center): glue.
+    """
+    ops: dict[str, ProbedOp] = {}
+    marks: dict[str, npt.NDArray[np.float64]] = {}
+    kept: dict[str, torch.Tensor] = {}
+
+    def at_op(call: OpCall) -> torch.Tensor:
+        if call.op.name in constant:
+            return call.compute()
+        read = call.op.canonical_input(call.value)
+        given = random_values(call.op.whole_output_shape(call.output_shape), seed + 1 + len(ops))
+        ops[call.op.name] = ProbedOp(call.op, read, given, fingerprint(read))
+        return call.op.finish(given, call.output_shape)
+
+    def watch(name: str, value: torch.Tensor) -> None:
+        marks[name] = fingerprint(value)
+        if name in keep:
+            kept[name] = value
+
+    return Probe(ops, marks, kept, reading.run(inputs, state, at_op, watch))

@@ -1,0 +1,44 @@
+"""The table that a MappingError shows: what has no counterpart on either side, and what comes nearest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from ..plan import LeftOver, Shape
+from .align import Alignment
+
+
+def table(
+    missing: Sequence[str],
+    shapes: Mapping[str, Shape],
+    lost: Sequence[LeftOver],
+    faults: Sequence[str],
+    alignment: Alignment,
+) -> tuple[str, ...]:
+    """One line for each key without a variable and each variable without a key, with the nearest of the other side."""
+    lines = list(faults)
+    if missing:
+        lines.append("keys without a Keras variable:")
+        for key in missing:
+            lines.append(f"  {key} {shapes[key]}: nearest {_nearest(shapes[key], {l.name: l.shape for l in lost})}")
+    if lost:
+        lines.append("Keras variables without a key:")
+        free = {key: shapes[key] for key in missing}
+        for left in lost:
+            lines.append(f"  {left.name} {left.shape}: {left.reason}; nearest {_nearest(left.shape, free)}")
+    if alignment.unplaced:
+        lines.append("calls in the module without a counterpart in Keras:")
+        lines += [f"  {op.place or op.name} ({op.kind})" for op in alignment.unplaced]
+    return tuple(lines)
+
+
+def _nearest(shape: Shape, candidates: Mapping[str, Shape], count: int = 3) -> str:
+    """The candidates nearest in shape: same extents in any order, then size, then rank."""
+
+    def distance(other: Shape) -> tuple[int, float, int]:
+        ratio = abs(math.log((math.prod(shape) or 1) / (math.prod(other) or 1)))
+        return (0 if sorted(shape) == sorted(other) else 1, ratio, abs(len(shape) - len(other)))
+
+    ranked = sorted(candidates, key=lambda name: distance(candidates[name]))[:count]
+    return ", ".join(f"{name} {candidates[name]}" for name in ranked) or "none is left"
