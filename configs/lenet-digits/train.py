@@ -7,7 +7,9 @@ import hashlib
 import os
 from pathlib import Path
 
+import keras
 import numpy as np
+from keras import layers
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
@@ -39,10 +41,8 @@ def labels() -> np.ndarray:
     return split()[3]
 
 
-def model():
+def model() -> keras.Model:
     """The trained model. It is kept in ``.cache`` under the hash of this file, and trained again when this changes."""
-    import keras
-
     key = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
     cached = CACHE / f"lenet-{key}.keras"
     if not cached.exists():
@@ -53,11 +53,8 @@ def model():
     return keras.saving.load_model(cached, compile=False)
 
 
-def trained():
+def trained() -> keras.Model:
     """Train from scratch: about ten seconds on two cores."""
-    import keras
-    from keras import layers
-
     keras.utils.set_random_seed(SEED)
     lenet = keras.Sequential(
         [

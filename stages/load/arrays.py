@@ -85,13 +85,18 @@ def _read(source: str | Path, base: Path, kind: str) -> dict[str, Array]:
             loaded = np.load(file, allow_pickle=False)
             arrays = {name: loaded[name] for name in loaded.files} if hasattr(loaded, "files") else {kind: loaded}
     except (ValueError, EOFError, OSError, zipfile.BadZipFile, KeyError) as error:
-        if "allow_pickle" in str(error):
+        if "allow_pickle" in str(error) and _begins_like_pickle_or_numpy(path):
             raise RefusedError(
                 "the file holds Python objects (a pickle)", where=str(path), fix="save plain arrays with numpy.savez"
             ) from None
         what = f"is empty, truncated or no .npy or .npz file ({error})"
         raise CorruptInputError(what, where=str(path), fix="save it again with numpy.savez") from None
     return {name: _numeric(array, str(path)) for name, array in arrays.items()}
+
+
+def _begins_like_pickle_or_numpy(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(1) in (b"\x80", b"\x93", b"P")
 
 
 def _numeric(array: Array, where: str) -> Array:

@@ -11,7 +11,6 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import h5py
-import numpy as np
 
 from ..errors import CorruptInputError
 from ..plan import Array
@@ -65,7 +64,7 @@ def _faults_by_name(model: keras.Model, stored: StoredModel) -> list[str]:
             faults += _name_order_faults(layer.name, [weight.path for weight in weights], paths)
             for weight, path in zip(weights, paths, strict=True):
                 proven.add(id(weight))
-                if not _same_bits(np.asarray(weight), read(group[layer.name], path)):
+                if not _same_bits(weight.numpy(), read(group[layer.name], path)):
                     faults.append(f"weight {weight.path!r} of the model is not the array {path!r} of the file")
         own = [weight for weight in model.weights if id(weight) not in proven]
         top = group.get("top_level_model_weights")
@@ -95,7 +94,7 @@ def _missing(weights: list[keras.Variable], kept: Counter[tuple[tuple[int, ...],
     left = kept.copy()
     missing = []
     for weight in weights:
-        key = _key(np.asarray(weight))
+        key = _key(weight.numpy())
         if left[key]:
             left[key] -= 1
         else:
