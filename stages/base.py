@@ -201,7 +201,8 @@ class Run:
 
     Attributes:
         outputs: output name → array, all samples.
-        layers: boundary name → array, the first ``Job.probe_samples`` samples.
+        layers: boundary name → array, in execution order, the first ``Job.probe_samples`` samples, or fewer (never
+            none) where that many would not fit into memory.
     """
 
     outputs: Mapping[str, Array]
@@ -210,16 +211,28 @@ class Run:
 
 @dataclass(frozen=True)
 class Verification:
-    """Stage 3: ONNX Runtime, raw and normalised, against Keras."""
+    """Stage 3: ONNX Runtime, raw and normalised, against Keras.
+
+    Attributes:
+        keras, raw, normalized: what each computed; ``raw.layers`` is empty: compared, and let go.
+        agreements: every layer in execution order, raw then normalised, and then every output.
+        unkept: boundary name → why its value is not in a graph; not compared.
+    """
 
     keras: Run
     raw: Run
     normalized: Run
     agreements: tuple[Agreement, ...]
+    unkept: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def first_difference(self) -> Agreement | None:
+        """The first layer in execution order that does not agree, or the first output."""
+        return next((row for row in self.agreements if not row.agrees), None)
 
     @property
     def verified(self) -> bool:
-        return bool(self.agreements) and all(row.agrees for row in self.agreements)
+        return bool(self.agreements) and self.first_difference is None
 
     def check(self) -> None:
         assert self.agreements, "nothing was compared"

@@ -1,0 +1,27 @@
+"""What a failed verification says."""
+
+from __future__ import annotations
+
+from ..base import Agreement, Verification
+from ..errors import DifferenceError
+
+SHOWN = 12
+
+
+def difference_error(verification: Verification) -> DifferenceError | None:
+    """The error that names the first differing layer, or None where everything agrees."""
+    first = verification.first_difference
+    if first is None:
+        return None
+    differing = [row for row in verification.agreements if not row.agrees]
+    more = [f"… and {len(differing) - SHOWN} more"] if len(differing) > SHOWN else []
+    return DifferenceError(
+        f"{first.runtimes[0]} does not agree with {first.runtimes[1]}: {first.reason}",
+        where=f"layer {first.name}",
+        fix="if the model computes in this way on purpose, raise the tolerance; else report the layer and its options",
+        details=(*(_line(row) for row in differing[:SHOWN]), *more),
+    )
+
+
+def _line(row: Agreement) -> str:
+    return f"  {row.name} ({row.runtimes[0]} / {row.runtimes[1]}): {row.reason}"

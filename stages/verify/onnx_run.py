@@ -1,0 +1,88 @@
+"""What ONNX Runtime computes from a Graph whose weights are inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from ..base import Graph, Port, Run
+from ..plan import Array
+from .samples import Samples
+
+THREADS = 2
+
+
+class OnnxRunner:
+    """One session for outputs and inner values.
+
+    The weights are made from the variables by their recipes and fed as inputs, so they never pass through protobuf,
+    whose limit is 2 GB. The graph runs as it stands: no optimisation of ONNX Runtime's own.
+
+    Args:
+        graph: the graph.
+        variables: path → value.
+    """
+
+    def __init__(self, graph: Graph, variables: Mapping[str, Array]) -> None:
+        import onnxruntime
+
+        self._graph = graph
+        self._weights = {name: recipe.apply(variables) for name, recipe in graph.weights.items()}
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.intra_op_num_threads = THREADS
+        options.enable_cpu_mem_arena = False
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(
+            _with_outputs(graph, [*graph.outputs, *graph.boundaries]).SerializeToString(),
+            options,
+            providers=["CPUExecutionProvider"],
+        )
+
+    def run(self, samples: Samples) -> Run:
+        """Outputs of all samples, layers of the probed ones, in Keras layout."""
+        outputs = self._collect(self._graph.outputs, samples.batches(), samples.count)
+        layers = self._collect(self._graph.boundaries, samples.probes(), samples.probed)
+        return Run(outputs, layers)
+
+    def _collect(
+        self, ports: Sequence[Port], batches: Iterable[tuple[slice, dict[str, Array]]], count: int
+    ) -> dict[str, Array]:
+        """The ports' values of all batches, written where they belong as they come."""
+        whole: dict[str, Array] = {}
+        for place, batch in batches:
+            values = self._values({port.value for port in ports}, batch)
+            single = place == slice(0, count)
+            for name in list(values):
+                value = values.pop(name)
+                if single:
+                    whole[name] = value
+                    continue
+                if name not in whole:
+                    whole[name] = np.empty((count, *value.shape[1:]), value.dtype)
+                whole[name][place] = value
+        return {port.name: port.to_keras(whole[port.value]) for port in ports}
+
+    def _values(self, names: set[str], batch: Mapping[str, Array]) -> dict[str, Array]:
+        """ONNX value → array, for one batch of Keras inputs."""
+        fed = {port.value: np.ascontiguousarray(port.from_keras(batch[port.name])) for port in self._graph.inputs}
+        computed = sorted(names - set(fed))
+        present = {value.name for value in self._session.get_inputs()}
+        feed = {name: array for name, array in {**fed, **self._weights}.items() if name in present}
+        results = self._session.run(computed, feed) if computed else []
+        return dict(zip(computed, results, strict=True)) | {name: fed[name] for name in names & set(fed)}
+
+
+def _with_outputs(graph: Graph, ports: Sequence[Port]) -> onnx.ModelProto:
+    """A copy of the graph that gives every port's value, each once."""
+    proto = ir.to_proto(graph.model)
+    inputs = {value.name for value in proto.graph.input}
+    types = {port.value: port.dtype for port in ports if port.value not in inputs}
+    del proto.graph.output[:]
+    for name, dtype in types.items():
+        element = ir.DataType.from_numpy(np.dtype(dtype)).value
+        proto.graph.output.append(onnx.helper.make_tensor_value_info(name, element, None))
+    return proto

@@ -1,0 +1,81 @@
+"""How many samples go through at once, and how many are compared layer by layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..base import Graph, Job
+from ..errors import UsageError
+from ..plan import Array
+
+# Of all layers of the compared samples, for one runtime. ResNet50 has 150 MB a sample.
+LAYER_BYTES = 320 * 2**20
+# Of a batch; four values of the largest layer's size live at once at the worst.
+BATCH_BYTES = 192 * 2**20
+LARGEST_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The inputs cut into batches.
+
+    Attributes:
+        inputs: input name → array, all samples, as the graph takes their dtype.
+        batch: samples in a batch.
+        probed: how many of the first samples are compared layer by layer.
+        probe_batch: samples in a batch of those.
+    """
+
+    inputs: Mapping[str, Array]
+    batch: int
+    probed: int
+    probe_batch: int
+
+    @property
+    def count(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
+    def batches(self) -> Iterator[tuple[slice, dict[str, Array]]]:
+        """All samples."""
+        return self._cut(self.count, self.batch)
+
+    def probes(self) -> Iterator[tuple[slice, dict[str, Array]]]:
+        """The first ``probed`` samples."""
+        return self._cut(self.probed, self.probe_batch)
+
+    def _cut(self, count: int, size: int) -> Iterator[tuple[slice, dict[str, Array]]]:
+        for start in range(0, count, size):
+            place = slice(start, min(start + size, count))
+            yield place, {name: array[place] for name, array in self.inputs.items()}
+
+
+def samples_of(job: Job, graph: Graph) -> Samples:
+    """Cut ``job.inputs`` so that memory stays bounded, whatever the model's size.
+
+    ``probed`` is ``job.probe_samples`` at most: fewer where all layers of that many samples would take more than
+    ``LAYER_BYTES``, but always one.
+    """
+    inputs = {port.name: np.ascontiguousarray(job.inputs[port.name], dtype=port.dtype) for port in graph.inputs}
+    count = len(next(iter(inputs.values())))
+    fixed = next((port.shape[0] for port in graph.inputs if port.shape[0] is not None), None)
+    if fixed is not None:
+        if count % fixed:
+            raise UsageError(
+                f"{count} samples do not fill batches of {fixed}, which is what the model takes",
+                where="inputs",
+                fix=f"give a multiple of {fixed} samples",
+            )
+        return Samples(inputs, fixed, fixed, fixed)
+    sizes = [_bytes(boundary.shape, boundary.dtype) for boundary in graph.boundaries] or [1]
+    probed = max(1, min(job.probe_samples, count, LAYER_BYTES // max(sum(sizes), 1)))
+    batch = max(1, min(LARGEST_BATCH, BATCH_BYTES // (4 * max(*sizes, 1))))
+    return Samples(inputs, batch, probed, min(probed, max(1, BATCH_BYTES // max(sum(sizes), 1))))
+
+
+def _bytes(shape: tuple[int | None, ...], dtype: str) -> int:
+    """Bytes of one sample of a layer; a free size beyond the batch counts as one."""
+    return math.prod(size or 1 for size in shape[1:]) * (1 if dtype == "bool" else np.dtype(dtype).itemsize)

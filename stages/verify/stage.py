@@ -1,0 +1,85 @@
+"""Stage 3: ONNX Runtime, raw and normalised graph, against Keras."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+from ..base import (
+    Agreement,
+    Artifacts,
+    ExportedGraph,
+    Graph,
+    Job,
+    NormalizedGraph,
+    Progress,
+    Run,
+    Tolerance,
+    Verification,
+)
+from ..measure import agreement
+from .keras_run import run_keras
+from .onnx_run import OnnxRunner
+from .samples import samples_of
+
+KERAS, RAW, NORMALIZED = "keras", "onnxruntime raw", "onnxruntime"
+
+
+class Verify:
+    """Runs all three on identical inputs and compares outputs and every kept layer.
+
+    The layers of the raw graph are compared and let go: ``Verification.raw.layers`` is empty.
+    """
+
+    name: ClassVar[str] = "verify"
+    needs: ClassVar[tuple[type, ...]] = (Job, ExportedGraph, NormalizedGraph)
+    gives: ClassVar[type] = Verification
+
+    def run(self, artifacts: Artifacts, progress: Progress) -> Verification:
+        job, exported, normalized = artifacts[Job], artifacts[ExportedGraph], artifacts[NormalizedGraph]
+        samples = samples_of(job, exported)
+        progress.step(f"running Keras on {samples.count} samples, {samples.probed} of them layer by layer")
+        keras_run = run_keras(job.model, samples)
+        progress.step(f"running {RAW}")
+        raw = OnnxRunner(exported, exported.variables).run(samples)
+        raw_rows = list(compared(RAW, exported, raw, keras_run, job.tolerance))
+        raw = Run(raw.outputs, {})
+        progress.step(f"running {NORMALIZED}")
+        run = OnnxRunner(normalized, exported.variables).run(samples)
+        rows = list(compared(NORMALIZED, normalized, run, keras_run, job.tolerance))
+        return Verification(
+            keras_run,
+            raw,
+            run,
+            _in_order([*raw_rows, *rows], keras_run),
+            unkept={**exported.unkept, **normalized.unkept},
+        )
+
+
+def _in_order(rows: Iterable[tuple[bool, Agreement]], keras: Run) -> tuple[Agreement, ...]:
+    """Layers as Keras ran them, both graphs' rows together, and then the outputs."""
+    places = {name: place for place, name in enumerate(keras.layers)}
+    ordered = sorted(rows, key=lambda row: (row[0], 0 if row[0] else places.get(row[1].name, len(places))))
+    return tuple(row for _, row in ordered)
+
+
+def compared(
+    runtime: str, graph: Graph, ours: Run, keras: Run, tolerance: Tolerance
+) -> Iterator[tuple[bool, Agreement]]:
+    """(whether it is an output, row) for every layer that Keras computed and the graph keeps, and for every output.
+
+    A name that one side lacks, and that ``graph.unkept`` does not explain, is a row that does not agree.
+    """
+    kinds = ((False, ours.layers, keras.layers), (True, ours.outputs, keras.outputs))
+    for is_output, mine, theirs in kinds:
+        for name in [*theirs, *(name for name in mine if name not in theirs)]:
+            if name in mine and name in theirs:
+                yield is_output, agreement(name, (runtime, KERAS), mine[name], theirs[name], tolerance)
+            elif is_output or name not in graph.unkept:
+                yield is_output, _missing(name, runtime, runtime if name in theirs else KERAS)
+
+
+def _missing(name: str, runtime: str, lacking: str) -> Agreement:
+    nothing = (math.inf, math.inf, math.inf, math.nan)
+    return Agreement(name, (runtime, KERAS), *nothing, agrees=False, reason=f"{lacking} has no value of that name")
