@@ -57,10 +57,10 @@ class Fill:
     shape: Shape
     dtype: str = "float32"
 
-    def apply(self, variables: Mapping[str, Array]) -> Array:
+    def apply(self, variables: Mapping[str, Array]) -> Array:  # noqa: ARG002 - as every expression takes them
         return np.full(self.shape, self.value, dtype=self.dtype)
 
-    def restore(self, array: Array, write: Write) -> None:
+    def restore(self, array: Array, write: Write) -> None:  # noqa: ARG002
         """Nothing to write: no variable holds it. A weight that was trained away from it has no way back (ValueError).
 
         Integers may differ: they count (``num_batches_tracked``), they are no weights.

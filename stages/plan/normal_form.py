@@ -48,20 +48,23 @@ def _moved(expression: Expression, move: Move) -> Expression:
         return replace(expression, shape=shape)
     if isinstance(move, Reorder):
         move = Reorder.along(move.axis, move.index)
-    if isinstance(expression, Moved):
-        last, source = expression.move, expression.source
-        if isinstance(move, Transpose) and isinstance(last, Transpose):
-            return _moved(source, Transpose(tuple(last.perm[axis] for axis in move.perm)))
-        if isinstance(move, Reshape) and isinstance(last, Reshape):
-            return _moved(source, Reshape(last.source, move.target))
-        if isinstance(move, (Reorder, Flip)) and isinstance(last, Transpose):
-            return _moved(_moved(source, replace(move, axis=last.perm[move.axis])), last)
-        if isinstance(move, (Reorder, Flip)) and isinstance(last, (Reorder, Flip)):
-            if move.axis == last.axis:
-                return _moved(source, _merged(last, move, shape[move.axis]))
-            if move.axis < last.axis:
-                return _moved(_moved(source, move), last)
-    return Moved(move, expression)
+    return (_met(expression, move) if isinstance(expression, Moved) else None) or Moved(move, expression)
+
+
+def _met(expression: Moved, move: Move) -> Expression | None:
+    """What becomes of the last move of ``expression`` and ``move`` after it; None where both stay as they are."""
+    last, source = expression.move, expression.source
+    if isinstance(move, Transpose) and isinstance(last, Transpose):
+        return _moved(source, Transpose(tuple(last.perm[axis] for axis in move.perm)))
+    if isinstance(move, Reshape) and isinstance(last, Reshape):
+        return _moved(source, Reshape(last.source, move.target))
+    if isinstance(move, (Reorder, Flip)) and isinstance(last, Transpose):
+        return _moved(_moved(source, replace(move, axis=last.perm[move.axis])), last)
+    if isinstance(move, (Reorder, Flip)) and isinstance(last, (Reorder, Flip)) and move.axis < last.axis:
+        return _moved(_moved(source, move), last)
+    if isinstance(move, (Reorder, Flip)) and isinstance(last, (Reorder, Flip)) and move.axis == last.axis:
+        return _moved(source, _merged(last, move, source.shape[move.axis]))
+    return None
 
 
 def _merged(first: Reorder | Flip, second: Reorder | Flip, length: int) -> Reorder:

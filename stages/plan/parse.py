@@ -4,6 +4,8 @@ Every function returns the value as the type that its name says, or raises Value
 JSON's ``true`` is no integer here, and ``2.0`` is no axis: a wrong type would pass comparisons and fail much later.
 """
 
+# ruff: noqa: TRY004 - a wrong type in a file is a wrong value, not a mistake of the caller
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping

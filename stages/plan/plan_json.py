@@ -14,7 +14,8 @@ FORMAT = 1
 
 def plan_fields(data: object) -> dict[str, Any]:
     """What a Plan is made of, from its JSON; ValueError that says where the data is none."""
-    if (found := parse.record(data, "a plan").get("format")) != FORMAT:
+    found = parse.record(data, "a plan").get("format")
+    if isinstance(found, bool) or found != FORMAT:
         raise ValueError(f"its format is {found!r}, known is {FORMAT}")
     plan = parse.record(data, "a plan", "format", "keys", "variables", "unused", "unmatched", "ties")
     recipes, shapes, variables = {}, {}, {}

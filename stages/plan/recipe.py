@@ -60,11 +60,11 @@ class Recipe:
         return variables_of(self.expression)
 
     def then(self, *moves: Move) -> Recipe:
-        """This recipe with more moves after it, in normal form (see ``moved``)."""
+        """The recipe with more moves after it, in normal form (see ``moved``)."""
         return replace(self, expression=moved(self.expression, *moves))
 
     def because(self, *evidence: str) -> Recipe:
-        """This recipe with more evidence."""
+        """The recipe with more evidence."""
         return replace(self, evidence=(*self.evidence, *evidence))
 
     def apply(self, variables: Mapping[str, Array]) -> Array:

@@ -7,7 +7,6 @@ import math
 import ml_dtypes
 import numpy as np
 from hypothesis import strategies as st
-
 from torchgraft.stages.plan import (
     Array,
     Expression,
@@ -34,8 +33,11 @@ DTYPES = tuple(
 )
 
 
-def bits(shape: Shape, dtype: np.dtype = np.dtype("float32"), seed: int = 0) -> Array:
-    """Random bytes under ``dtype``, the first elements all ones and all zeros with a sign: a NaN with a payload, -0.0."""
+FLOAT32 = np.dtype("float32")
+
+
+def bits(shape: Shape, dtype: np.dtype = FLOAT32, seed: int = 0) -> Array:
+    """Random bytes under ``dtype``; the first two elements are a NaN with a payload (all ones) and -0.0."""
     size = math.prod(shape)
     rng = np.random.default_rng(seed)
     if dtype == np.bool_:

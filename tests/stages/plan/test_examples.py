@@ -7,7 +7,6 @@ import importlib
 import pkgutil
 
 import pytest
-
 from torchgraft.stages import plan
 
 MODULES = sorted(module.name for module in pkgutil.iter_modules(plan.__path__))

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from torchgraft.stages.plan import Flip, Move, Reorder, Reshape, Transpose, apply_moves, inverse_moves
 from torchgraft.stages.plan.moves import MOVES, move_from_json
 
@@ -37,7 +36,13 @@ def test_a_chain_of_moves_is_put_back_by_the_inverse_chain(shape_and_moves, dtyp
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize(
     "move",
-    [Transpose((2, 0, 1)), Reshape((2, 3, 4), (6, 4)), Flip(1), Reorder(2, (2, 2), (1, 0)), Reorder(1, order=(2, 0, 1))],
+    [
+        Transpose((2, 0, 1)),
+        Reshape((2, 3, 4), (6, 4)),
+        Flip(1),
+        Reorder(2, (2, 2), (1, 0)),
+        Reorder(1, order=(2, 0, 1)),
+    ],
     ids=lambda move: f"{move.kind}",
 )
 def test_every_move_is_exact_for_every_dtype(move, dtype):
@@ -113,7 +118,14 @@ def test_what_is_no_move_is_refused(make, message):
 
 @pytest.mark.parametrize(
     "move",
-    [Transpose((1, 0)), Reshape((3, 2), (6,)), Flip(3), Flip(-1), Reorder(0, (2, 2), (1, 0)), Reorder(-1, order=(1, 0))],
+    [
+        Transpose((1, 0)),
+        Reshape((3, 2), (6,)),
+        Flip(3),
+        Flip(-1),
+        Reorder(0, (2, 2), (1, 0)),
+        Reorder(-1, order=(1, 0)),
+    ],
 )
 def test_an_array_that_does_not_fit_is_refused(move):
     with pytest.raises(ValueError, match=r"\(2, 3, 4\)"):

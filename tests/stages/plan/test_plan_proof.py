@@ -6,8 +6,19 @@ import re
 from dataclasses import replace
 
 import pytest
-
-from torchgraft.stages.plan import Fill, Flip, Joined, LeftOver, Moved, Part, Plan, PlanError, Recipe, Transpose, Variable
+from torchgraft.stages.plan import (
+    Fill,
+    Flip,
+    Joined,
+    LeftOver,
+    Moved,
+    Part,
+    Plan,
+    PlanError,
+    Recipe,
+    Transpose,
+    Variable,
+)
 
 KERNEL, BIAS, SEED = Variable("fc/kernel", (2, 3)), Variable("fc/bias", (3,)), Variable("drop/seed", (2,), "uint32")
 WEIGHT = Recipe(KERNEL).then(Transpose((1, 0)))
@@ -122,9 +133,10 @@ def test_a_variable_that_is_recorded_under_another_path():
 
 @pytest.mark.parametrize("reason", ["", " "])
 def test_leaving_over_without_a_reason(reason):
-    assert faults(
-        unused=(LeftOver("drop/seed", (2,), reason),), unmatched=(LeftOver("steps", (), reason),)
-    ) == ["variable drop/seed is left over without a reason", "key steps is left over without a reason"]
+    assert faults(unused=(LeftOver("drop/seed", (2,), reason),), unmatched=(LeftOver("steps", (), reason),)) == [
+        "variable drop/seed is left over without a reason",
+        "key steps is left over without a reason",
+    ]
 
 
 TIED = {
@@ -141,7 +153,9 @@ def test_tied_keys_with_equal_recipes_written_differently_hold():
 
 def test_tied_keys_that_are_both_left_over_hold():
     unmatched = (*GOOD["unmatched"], LeftOver("count", (), "a counter"))
-    assert Plan(**(GOOD | {"shapes": GOOD["shapes"] | {"count": ()}, "unmatched": unmatched, "ties": (("steps", "count"),)}))
+    assert Plan(
+        **(GOOD | {"shapes": GOOD["shapes"] | {"count": ()}, "unmatched": unmatched, "ties": (("steps", "count"),)})
+    )
 
 
 def test_tied_keys_with_different_recipes():

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from torchgraft.stages.plan import Fill, Flip, Joined, Moved, Part, Recipe, Reorder, Reshape, Transpose, Variable
 from torchgraft.stages.plan.expressions import expression_from_json
 
@@ -120,8 +119,10 @@ def test_equal_recipes_that_are_written_differently(first, second):
         (joined(BIAS, Fill(0, (1,))), joined(BIAS, Fill(1, (1,)))),
         (joined(Fill(0, (1,)), Fill(1, (1,))), joined(Fill(1, (1,)), Fill(0, (1,)))),
     ],
-    ids=["path", "order", "shape", "dtype", "part", "variable's shape", "fill", "sign of zero", "fill's dtype"]
-    + ["fill and variable", "joined fill", "order of fills"],
+    ids=[
+        *("path", "order", "shape", "dtype", "part", "variable's shape", "fill", "sign of zero", "fill's dtype"),
+        *("fill and variable", "joined fill", "order of fills"),
+    ],
 )
 def test_recipes_that_differ(first, second):
     assert not first.equals(second)
@@ -143,7 +144,10 @@ def test_evidence_is_kept_in_order_and_through_moves():
 
 def test_a_person_can_read_it():
     recipe = joined(
-        Part(1, 0, 3, KERNEL), Moved(Reorder(1, (3, 2), (1, 0)), KERNEL), Moved(Reorder(0, order=(1, 0)), KERNEL), axis=1
+        Part(1, 0, 3, KERNEL),
+        Moved(Reorder(1, (3, 2), (1, 0)), KERNEL),
+        Moved(Reorder(0, order=(1, 0)), KERNEL),
+        axis=1,
     ).then(Transpose((1, 0)), Flip(0), Reshape((15, 2), (30,)))
     assert str(recipe) == (
         "join(axis=1; kernel · part(0:3, axis=1), kernel · reorder(axis=1, (3, 2) by (1, 0)), "
