@@ -3,7 +3,7 @@
 Nothing here loads TensorFlow or torch before a function needs it: ``inspect`` and every gate are static.
 """
 
-from .arrays import inputs, labels
+from .arrays import LABELS, inputs, labels
 from .generate import InputSpec, generated_inputs, input_specs
 from .model import keras_model
 from .module import torch_module
@@ -11,6 +11,7 @@ from .stored import StoredModel, stored_model
 from .summary import LayerSummary, ModelSummary, inspect
 
 __all__ = [
+    "LABELS",
     "InputSpec",
     "LayerSummary",
     "ModelSummary",
