@@ -38,6 +38,16 @@ class JobConfig:
         return job_name(self.path, self.options)
 
 
+    def input_files(self) -> list[Path]:
+        """Every file that the config names, absolute; a module that is installed is none."""
+        options = self.options
+        named = [options.model.path, options.inputs.file, options.labels.file if options.labels else None]
+        objects = [options.model.factory, options.inputs.factory, options.labels.factory if options.labels else None]
+        objects.append(options.target.object if options.target else None)
+        named += [text.rpartition(":")[0] for text in objects if text and text.rpartition(":")[0].endswith(".py")]
+        return list(dict.fromkeys((self.base / Path(name).expanduser()).resolve() for name in named if name))
+
+
 def job_name(path: Path, options: JobOptions) -> str:
     """What the job is called: as the config says, or after its file, or after the folder of a ``config.yaml``."""
     return options.name or (path.parent.name if path.stem == "config" else path.stem)
@@ -98,7 +108,7 @@ def describe(loc: KeyPath) -> str:
         fields = _fields_of(loc[: depth - 1])
         field = fields.get(str(loc[depth - 1]))
         if field is not None:
-            group = _group_of(field.annotation)
+            group = group_of(field.annotation)
             text = field.description or (group.__doc__ if group else "") or ""
             return f"{loc[depth - 1]}: {text}".strip()
     return "see `torchgraft schema`"
@@ -112,10 +122,11 @@ def known_keys(loc: KeyPath) -> list[str]:
 def _fields_of(loc: KeyPath) -> dict[str, FieldInfo]:
     group: type[BaseModel] | None = JobOptions
     for part in loc:
-        group = _group_of(group.model_fields[str(part)].annotation) if group and str(part) in group.model_fields else None
+        group = group_of(group.model_fields[str(part)].annotation) if group and str(part) in group.model_fields else None
     return dict(group.model_fields) if group else {}
 
 
-def _group_of(annotation: Any) -> type[BaseModel] | None:
+def group_of(annotation: Any) -> type[BaseModel] | None:
+    """The group of options that an annotation such as ``LabelsOptions | None`` holds; None where it holds none."""
     candidates = (annotation, *get_args(annotation))
     return next((kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel)), None)

@@ -1,0 +1,157 @@
+"""The process of one job: loads what the config names, converts, and writes the files into the staging folder.
+
+Started by worker_process.py as ``python -m torchgraft.pipeline.worker HANDLE``; the job comes as one JSON line on stdin.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..stages.base import Job, Tolerance
+from ..stages.errors import ResourceError, TorchgraftError
+from .config import JobOptions
+from .events import DONE, ERROR, EventWriter, error_to_json
+
+
+@dataclass(frozen=True)
+class WorkOrder:
+    """One job, as it goes to the worker.
+
+    Attributes:
+        name: of the job.
+        options: what its config says.
+        base: the folder that paths in it are relative to.
+        staging: where the files are to be written.
+    """
+
+    name: str
+    options: JobOptions
+    base: Path
+    staging: Path
+
+    def to_json(self) -> str:
+        paths = {"base": str(self.base), "staging": str(self.staging)}
+        return json.dumps({"name": self.name, "options": self.options.model_dump(mode="json"), **paths})
+
+    @classmethod
+    def from_json(cls, text: str) -> WorkOrder:
+        data = json.loads(text)
+        options = JobOptions.model_validate(data["options"])
+        return cls(data["name"], options, Path(data["base"]), Path(data["staging"]))
+
+
+def main() -> None:
+    """Do one job and leave; what went wrong goes to the parent as an event, and the exit code is then 1."""
+    events = EventWriter(int(sys.argv[1]))
+    order = WorkOrder.from_json(sys.stdin.readline())
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    try:
+        events.send(DONE, **perform(order, events))
+    except TorchgraftError as error:
+        events.send(ERROR, **error_to_json(error))
+        sys.exit(1)
+    except MemoryError:
+        error = ResourceError("memory ran out", where=order.name, fix="give fewer samples, or a machine with more memory")
+        events.send(ERROR, **error_to_json(error))
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a bug, told with its traceback
+        events.send(ERROR, **_bug(error))
+        sys.exit(1)
+
+
+def perform(order: WorkOrder, events: EventWriter) -> dict[str, Any]:
+    """Load, convert, write. What is returned are the fields of the DONE event."""
+    from .conversion import run_stages
+    from .delivery import peak_memory_bytes, write_files
+    from .summary import difference_error
+
+    start = time.perf_counter()
+    events.started("load", 0, 6)
+    job = load_job(order)
+    loading = time.perf_counter() - start
+    events.finished("load", loading)
+    conversion = run_stages(job, events)
+    conversion = replace(conversion, timings={"load": loading, **conversion.timings})
+    if not conversion.verified:
+        raise difference_error(conversion, order.name)
+    events.step("writing the files")
+    delivered = write_files(conversion, order.staging, order.name, onnx=order.options.onnx)
+    return {
+        "summary": delivered.summary.to_json(),
+        "hashes": dict(delivered.hashes),
+        "sources": sources_below(order.base),
+        "peak_bytes": peak_memory_bytes(),
+    }
+
+
+def load_job(order: WorkOrder) -> Job:
+    """What the config names, as objects."""
+    from ..stages import load
+
+    options, base = order.options, order.base
+    source = options.model.path or options.model.factory or ""
+    # The user's module first: it is quick to import, and a typing error in it should not wait for a training run.
+    module = load.torch_module(options.target.object, options.target.kwargs, base) if options.target else None
+    model = load.keras_model(source, base, options.model.sha256)
+    labels_key = (options.labels.key if options.labels else None) or load.LABELS
+    if given := options.inputs.file or options.inputs.factory:
+        inputs = load.inputs(given, base, model, labels_key=labels_key)
+    else:
+        generate = options.inputs.generate
+        assert generate is not None
+        seed = options.seed if generate.seed is None else generate.seed
+        inputs = load.generated_inputs(model, generate.samples, seed, generate.range, generate.ranges)
+    labels = None
+    if options.labels:
+        samples = len(next(iter(inputs.values())))
+        labels = load.labels(options.labels.file or options.labels.factory or given or "", base, samples, key=labels_key)
+    return Job(
+        model=model,
+        module=module,
+        inputs=inputs,
+        labels=labels,
+        tolerance=Tolerance(options.tolerance.atol, options.tolerance.rtol),
+        probe_samples=options.probe_samples,
+        seed=options.seed,
+        model_source=source,
+        module_source=options.target.object if options.target else "the imported module",
+    )
+
+
+def sources_below(base: Path) -> list[str]:
+    """Source files of the user's that this process has imported: what an unchanged rerun depends on."""
+    files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    resolved = {Path(file).resolve() for file in files if file}
+    installed = {Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve(), Path(__file__).resolve().parents[1]}
+    own = (path for path in resolved if path.is_relative_to(base) and not any(path.is_relative_to(p) for p in installed))
+    return sorted(str(path) for path in own)
+
+
+def _bug(error: Exception) -> dict[str, Any]:
+    return {
+        "kind": "WorkerCrashedError",
+        "what": f"torchgraft itself failed: {type(error).__name__}: {error}",
+        "where": "",
+        "fix": "report it with the lines above; the other jobs are not touched by it",
+        "details": "".join(traceback.format_exception(error)).splitlines(),
+    }
+
+
+def _die_with_parent() -> None:
+    """stdin stays open as long as the parent lives: its end is the parent's, also after SIGKILL."""
+    while os.read(0, 1 << 16):
+        pass
+    os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()
