@@ -102,9 +102,8 @@ def load_job(order: WorkOrder) -> Job:
     # The user's module first: it is quick to import, and a typing error in it should not wait for a training run.
     module = load.torch_module(options.target.object, options.target.kwargs, base) if options.target else None
     model = load.keras_model(source, base, options.model.sha256)
-    labels_key = (options.labels.key if options.labels else None) or load.LABELS
     if given := options.inputs.file or options.inputs.factory:
-        inputs = load.inputs(given, base, model, labels_key=labels_key)
+        inputs = load.inputs(given, base, model)
     else:
         generate = options.inputs.generate
         assert generate is not None
@@ -113,7 +112,7 @@ def load_job(order: WorkOrder) -> Job:
     labels = None
     if options.labels:
         samples = len(next(iter(inputs.values())))
-        labels = load.labels(options.labels.file or options.labels.factory or given or "", base, samples, key=labels_key)
+        labels = load.labels(options.labels.file or options.labels.factory or "", base, samples)
     return Job(
         model=model,
         module=module,

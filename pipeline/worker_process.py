@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -23,6 +24,8 @@ from .worker import WorkOrder
 
 _POLL_SECONDS = 0.2
 _KEPT_LINES = 20
+# TensorFlow's C++ side tells what hardware it found before any log level of ours reaches it.
+_NATIVE_NOTE = re.compile(r"[IW]\d{4} \d\d:\d\d:|[IW]0000 |WARNING: All log messages before absl|To enable the following instr")
 
 
 class Listener(StageProgress, Protocol):
@@ -131,7 +134,8 @@ class _Conversation:
 
     def _take_line(self, line: str) -> None:
         self.last_lines.append(line)
-        self.listener.printed(line)
+        if not _NATIVE_NOTE.match(line):
+            self.listener.printed(line)
 
     def _check_limits(self) -> None:
         if self.seconds_left < 0:
