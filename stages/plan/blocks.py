@@ -34,7 +34,7 @@ def as_block(index: npt.NDArray[np.int64]) -> tuple[tuple[int, ...], tuple[int, 
         starts = index[::span]
         climbs = starts == starts[1] * np.arange(len(starts))
         length = len(starts) if climbs.all() else int(np.argmin(climbs))
-        if length < 2 or len(index) % (span * length):
+        if length < 2:
             return None
         steps_and_lengths.append((int(starts[1]), length))
         span *= length
