@@ -1,9 +1,9 @@
-"""Gemm, MatMul and torchgraft.Linear: they take the order of their features into their weight.
+"""Gemm, MatMul and the local functions of Linear: they take the order of their features into their weight.
 
 1. The features stand in another order: the weight's input axis is put into that order by its Recipe.
 2. The nodes below wish for the output's features in an order (Dense → Reshape → ConvTranspose): the weight's output
    axis and the bias are put into it by their Recipes.
-3. MatMul of a value with a weight of two axes is torchgraft.Linear: its weight is kept as [out, in].
+3. MatMul of a value of two axes with a weight is a Gemm that keeps its weight as [out, in].
 4. The input stands in another layout: back to Keras' layout first, as the product runs over the last axis.
 """
 
@@ -32,7 +32,7 @@ def _is_linear(site: Site) -> bool:
 
 def _linear(site: Site) -> list[Held]:
     value, features = _input(site)
-    out_axis = 0 if site.node.op_type == "Linear" or site.attribute("transB", 0) else 1
+    out_axis = 0 if site.node.domain or site.attribute("transB", 0) else 1
     outgoing = _wished_order(site)
     weight, bias = site.held[1], site.held[2] if len(site.held) > 2 else None
     if isinstance(weight, View) or isinstance(bias, View):
@@ -45,12 +45,10 @@ def _linear(site: Site) -> list[Held]:
         site.applied("the order of the features is taken into the weight")
     rank = len(site.output_shape() or ())
     layout = Layout.plain(rank).with_order(rank - 1, outgoing) if rank else None
-    if site.node.op_type == "MatMul":
+    if site.node.op_type == "MatMul" and rank == 2:
         assert isinstance(weight, Weight)
         weight = Weight(weight.recipe.then(Transpose((1, 0))))
-        if rank == 2:
-            return site.emit([value, site.builder.view(weight).value], [layout], {"transB": 1}, "Gemm")
-        return site.emit([value, site.builder.view(weight).value], [layout], {}, "Linear", "torchgraft")
+        return site.emit([value, site.builder.view(weight).value], [layout], {"transB": 1}, "Gemm")
     others = [None if held is None else site.builder.view(held).value for held in (weight, bias)]
     return site.emit([value, *others[: len(site.held) - 1]], [layout])
 
@@ -86,4 +84,4 @@ def _reordered(site: Site, held: Held, axis: int, order: Order) -> Held:
     return View(value, Layout.plain(len(held.shape)), held.shape)
 
 
-LINEAR = Rule("linear", ("Gemm", "MatMul", "torchgraft.Linear"), rewrite)
+LINEAR = Rule("linear", ("Gemm", "MatMul", "torchgraft.Linear", "torchgraft.LinearWithoutBias"), rewrite)

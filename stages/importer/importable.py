@@ -1,0 +1,54 @@
+"""The normalised graph in the form that onnx2torch converts without loss.
+
+1. A node that one of our converters takes goes to the domain "torchgraft".
+2. Each output comes from an Identity of its own: onnx2torch would give two outputs of one node once.
+3. The local functions are left out: their nodes become modules.
+"""
+
+from __future__ import annotations
+
+import onnx
+import onnx_ir as ir
+from torch import nn
+
+from ..base import NormalizedGraph
+from .converters import DOMAIN, Source, converter_for
+
+OUTPUT = "output"
+
+
+def importable(graph: NormalizedGraph) -> onnx.ModelProto:
+    """A copy of the graph's protobuf, which holds no weights."""
+    proto = ir.to_proto(graph.model)
+    del proto.functions[:]
+    if all(entry.domain != DOMAIN for entry in proto.opset_import):
+        proto.opset_import.append(onnx.helper.make_opsetid(DOMAIN, 1))
+    constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
+    for node in proto.graph.node:
+        source = _source(node, constants)
+        if converter_for(source) is not None:
+            node.domain = DOMAIN
+    for place, output in enumerate(proto.graph.output):
+        name = f"{OUTPUT}_{place}"
+        proto.graph.node.append(onnx.helper.make_node("Identity", [output.name], [f"{name}/value"], name=f"{name}/node"))
+        proto.graph.value_info.append(output)
+        proto.graph.output[place].CopyFrom(onnx.ValueInfoProto(name=f"{name}/value", type=output.type))
+    return proto
+
+
+def _source(node: onnx.NodeProto, constants: dict[str, object]) -> Source:
+    attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+    return Source(node.op_type, tuple(node.input), attributes, constants, {})
+
+
+def module_names(proto: onnx.ModelProto) -> dict[str, str]:
+    """Node name → name of its module: as it is, unless ``nn.Module`` has such an attribute itself."""
+    taken = {*dir(nn.Module()), "initializers"}
+    names: dict[str, str] = {}
+    for node in proto.graph.node:
+        name = node.name.replace(".", "_")
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        names[node.name] = name
+    return names
