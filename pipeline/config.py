@@ -97,19 +97,16 @@ class GenerateOptions(Options):
     """Random inputs by each input's dtype and shape."""
 
     samples: int = Field(16, ge=1, description="How many.")
-    range: Range | None = Field(
-        None,
-        description="Lowest and highest value of every input; by default -1 to 1 for floats, and the rows of the Embedding "
-        "that an integer input feeds.",
+    range: Range = Field((-1.0, 1.0), description="Lowest and highest value of the floating inputs, uniform.")
+    ranges: dict[str, Range] = Field(
+        default_factory=dict,
+        description="Input name → its own range; an integer input needs one, unless it feeds an Embedding.",
     )
-    ranges: dict[str, Range] | None = Field(None, description="Instead of `range`: input name → its own range.")
     seed: int | None = Field(None, ge=0, description="Of these inputs; `seed` of the job where not given.")
 
     @model_validator(mode="after")
     def _ordered(self) -> GenerateOptions:
-        if self.range and self.ranges:
-            raise ValueError("give range or ranges, not both")
-        for name, (low, high) in {"range": self.range or (0, 1), **(self.ranges or {})}.items():
+        for name, (low, high) in {"range": self.range, **self.ranges}.items():
             if low >= high:
                 raise ValueError(f"{name} goes from {low:g} to {high:g}: the first must be smaller")
         return self

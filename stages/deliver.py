@@ -47,6 +47,8 @@ def write_state_dict(state_dict: Mapping[str, torch.Tensor], folder: Path) -> No
     # safetensors refuses keys that share memory: a tied pair is written twice there, once in the .pt.
     save_file({key: tensor.clone() for key, tensor in state_dict.items()}, folder / SAFETENSORS)
     torch.save(dict(state_dict), folder / PICKLE)
+    # safetensors makes its file for the owner alone; the umask has spoken for the other.
+    (folder / SAFETENSORS).chmod((folder / PICKLE).stat().st_mode)
 
 
 def check_state_dict(state_dict: Mapping[str, torch.Tensor], folder: Path) -> None:
