@@ -52,12 +52,13 @@ def artifacts(reference: nn.Module, module: nn.Module | None, inputs: Mapping[st
     }
     ports = tuple(Port(name, name, (None, *a.shape[1:]), str(a.dtype), moves[name]) for name, a in arrays.items())
     recipes, variables = {}, {}
+    paths: dict[int, str] = {}  # a tied tensor is one variable
     for key, tensor in traced.state_dict().items():
         if key.endswith("num_batches_tracked"):
             recipes[key] = Recipe(Fill(0, tuple(tensor.shape), "int64"))
             continue
-        path = key.replace(".", "/")
-        variables[path] = tensor.numpy()
+        path = paths.setdefault(tensor.data_ptr(), key.replace(".", "/"))
+        variables[path] = tensor.numpy().copy()
         recipes[key] = Recipe(Variable(path, tuple(tensor.shape)))
     outputs, boundaries, places = [], [], {}
     for node in traced.graph.nodes:

@@ -8,7 +8,8 @@ and the run goes on from the reference.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
@@ -16,10 +17,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..torch_graph import Op, OpCall, Reading, State
+from ..plan import Shape
+from ..torch_graph import AtOp, Op, OpCall, Reading, State
 from .arrange import Arrangement, arrangement, as_rows, likeliest_features
 from .fingerprint import fingerprint, matching
 from .probe import Probe, ProbedOp
+from .reference import Reference
 from .structure import downstream
 
 #: How often a choice between equal candidates is taken back before the best attempt stands.
@@ -71,27 +74,29 @@ class Alignment:
     def departures(self) -> list[Pair]:
         return [pair for pair in self.pairs.values() if not pair.by_values]
 
+    def replay(self, reference: Probe) -> AtOp:
+        """What gives each op the output that it had in the run that made this."""
+
+        def at_op(call: OpCall) -> torch.Tensor:
+            pair = self.pairs.get(call.op.name)
+            return call.compute() if pair is None else _given(pair, reference, call)
+
+        return at_op
+
 
 def align(
-    reference: Probe,
-    target: Reading,
-    inputs: Sequence[torch.Tensor],
-    state: State,
-    layer_of: Callable[[Op], str],
-    constant: frozenset[str] = frozenset(),
+    reference: Reference, probed: Probe, target: Reading, inputs: Sequence[torch.Tensor], state: State
 ) -> Alignment:
     """Align the user's module with the probed reference.
 
     Args:
         state: the user's state_dict as it is (only glue that depends on parameters reads it).
-        layer_of: the Keras layer of a reference op, for names and evidence.
-        constant: names of target ops to be left to themselves.
     """
     chosen: dict[str, str] = {}
     tried: set[tuple[tuple[str, str], ...]] = set()
     best: Alignment | None = None
     for _ in range(ATTEMPTS):
-        attempt = _Attempt(reference, target, chosen, layer_of, constant)
+        attempt = _Attempt(reference, probed, target, chosen)
         found = attempt.run(inputs, state)
         tried.add(tuple(sorted(chosen.items())))
         if best is None or found.score > best.score:
@@ -109,11 +114,12 @@ def align(
 def _another_choice(
     found: Alignment, chosen: Mapping[str, str], tried: set[tuple[tuple[str, str], ...]]
 ) -> dict[str, str] | None:
-    """The last choice before the first departure, made otherwise."""
+    """The last choice before the last departure, made otherwise."""
     names = list(found.pairs)
-    failed = {pair.target.name for pair in found.departures} | {op.name for op in found.unplaced}
-    first = next((position for position, name in enumerate(names) if name in failed), len(names))
-    for position in range(first - 1, -1, -1):
+    failed = {pair.target.name for pair in found.departures}
+    last = max((position for position, name in enumerate(names) if name in failed), default=len(names))
+    last = len(names) if found.unplaced else last
+    for position in range(last - 1, -1, -1):
         pair = found.pairs[names[position]]
         for rival in pair.rivals:
             kept = {name: choice for name, choice in chosen.items() if name in names[:position]}
@@ -126,23 +132,15 @@ def _another_choice(
 class _Attempt:
     """One run of the user's module under given choices."""
 
-    def __init__(
-        self,
-        reference: Probe,
-        target: Reading,
-        chosen: Mapping[str, str],
-        layer_of: Callable[[Op], str],
-        constant: frozenset[str],
-    ) -> None:
-        self._reference, self._target, self._chosen = reference, target, chosen
-        self._layer_of, self._constant = layer_of, constant
+    def __init__(self, reference: Reference, probed: Probe, target: Reading, chosen: Mapping[str, str]) -> None:
+        self._reference, self._probed, self._target, self._chosen = reference, probed, target, chosen
         self._families: dict[tuple[object, ...], list[ProbedOp]] = {}
-        for probed in reference.ops.values():
-            self._families.setdefault(probed.op.signature, []).append(probed)
-        self._free = set(reference.ops)
+        for candidate in probed.ops.values():
+            self._families.setdefault(candidate.op.signature, []).append(candidate)
+        self._free = set(probed.ops)
         self._after_ours = downstream(target.ops)
-        self._after_theirs = downstream({name: probed.op for name, probed in reference.ops.items()})
-        self._keys: dict[str, tuple[str, ...]] = {}  # target key → reference keys: a shared module stays shared
+        self._after_theirs = downstream({name: candidate.op for name, candidate in probed.ops.items()})
+        self._variables: dict[str, frozenset[str]] = {}  # key → Keras variables of its op: what is shared stays shared
         self._found = Alignment()
 
     def run(self, inputs: Sequence[torch.Tensor], state: State) -> Alignment:
@@ -153,8 +151,6 @@ class _Attempt:
         self._found.marks[name] = fingerprint(value)
 
     def _at_op(self, call: OpCall) -> torch.Tensor:
-        if call.op.name in self._constant:
-            return call.compute()
         read = call.op.canonical_input(call.value)
         pair = self._by_values(call.op, read) or self._by_structure(call.op, read)
         if pair is None:
@@ -162,15 +158,16 @@ class _Attempt:
             return call.compute()
         self._found.pairs[call.op.name] = pair
         self._free.discard(pair.reference.name)
-        self._keys.update({slot.key: _keys(pair.reference) for slot in call.op.slots.values()})
-        given = self._reference.ops[pair.reference.name].given
-        return laid_out(pair, given, call.value.shape, call.op.whole_output_shape(call.output_shape), call.output_shape)
+        self._variables.update({slot.key: self._reference.variables_of(pair.reference) for slot in call.op.slots.values()})
+        return _given(pair, self._probed, call)
 
     def _candidates(self, op: Op) -> list[ProbedOp]:
+        """The free ops of its kind and shapes; those of the same Keras variables, where a key of it is placed already."""
         family = [probed for probed in self._families.get(op.signature, ()) if probed.op.name in self._free]
         for slot in op.slots.values():
-            if slot.key in self._keys:
-                family = [probed for probed in family if _keys(probed.op) == self._keys[slot.key]]
+            if (known := self._variables.get(slot.key)) is not None:
+                same = [probed for probed in family if known & self._reference.variables_of(probed.op)]
+                family = same or family  # where none is the same the Plan will say so, with both recipes
         return family
 
     def _by_values(self, op: Op, read: torch.Tensor) -> Pair | None:
@@ -184,7 +181,7 @@ class _Attempt:
             return None
         how = f"values: reads what Keras layer {{layer}} reads, on {read.shape[0]} probes"
         (probed, found), reason = self._choose(op, fitting)
-        evidence = how.format(layer=self._layer_of(probed.op)) + (f"; told from {len(fitting) - 1} equal by {reason}" if reason else "")
+        evidence = how.format(layer=self._reference.layer_of(probed.op)) + (f"; told from {len(fitting) - 1} equal by {reason}" if reason else "")
         rivals = tuple(other.op.name for other, _ in fitting if other is not probed)
         return Pair(op, probed.op, found, True, evidence, rivals)
 
@@ -202,7 +199,7 @@ class _Attempt:
         ]
         if len(alike) == 1:
             return alike[0], "the structure that follows"
-        likeness = [_likeness(op.place, self._layer_of(probed.op)) for probed, _ in alike or fitting]
+        likeness = [_likeness(op.place, self._reference.layer_of(probed.op)) for probed, _ in alike or fitting]
         ranked = sorted(range(len(likeness)), key=lambda position: -likeness[position])
         if likeness[ranked[0]] > likeness[ranked[1]]:
             return (alike or fitting)[ranked[0]], "name"
@@ -212,51 +209,53 @@ class _Attempt:
         """The free op of the same kind and shape that stands behind the same ops; else the only one, else the next."""
         family = self._candidates(op)
         ours = {self._found.pairs[name].reference.name if name in self._found.pairs else "" for name in op.sources}
-        behind = [probed for probed in family if probed.op.sources & set(self._reference.ops) == ours - {""}]
+        behind = [probed for probed in family if probed.op.sources & set(self._probed.ops) == ours - {""}]
         pool, reason = (behind, "stands behind the same layers") if behind else (family, "is the next of its shape")
         if not pool:
             return None
-        probed = pool[0]
-        if len(pool) == 1:
-            reason = reason if behind else "is the only one left of its shape"
+        probed = next((probed for probed in pool if self._chosen.get(op.name) == probed.op.name), pool[0])
+        if len(family) == 1 and not behind:
+            reason = "is the only one left of its shape"
         features = None
         if op.feature_axis is not None and read.numel() == probed.read.numel() and op.kind == "linear":
             ours_rows, their_rows = as_rows(op, read), as_rows(probed.op, probed.read)
             if ours_rows.shape == their_rows.shape:
                 features = likeliest_features(ours_rows, their_rows)
-        evidence = f"structure: {reason}; what it reads is not what Keras layer {self._layer_of(probed.op)} reads"
-        return Pair(op, probed.op, Arrangement(features=features), False, evidence)
-
-
-def _keys(op: Op) -> tuple[str, ...]:
-    return tuple(sorted(slot.key for slot in op.slots.values()))
+        evidence = f"structure: {reason}; what it reads is not what Keras layer {self._reference.layer_of(probed.op)} reads"
+        rivals = tuple(other.op.name for other in pool if other is not probed)
+        return Pair(op, probed.op, Arrangement(features=features), False, evidence, rivals)
 
 
 def _likeness(ours: str, theirs: str) -> float:
     return SequenceMatcher(None, ours.lower(), theirs.lower()).ratio()
 
 
-def laid_out(
-    pair: Pair, given: torch.Tensor, input_shape: Sequence[int], whole_shape: Sequence[int], output_shape: Sequence[int]
-) -> torch.Tensor:
+def _given(pair: Pair, reference: Probe, call: OpCall) -> torch.Tensor:
     """The reference op's output as the target op gives it.
 
     Example: a linear over (N·T, F) in the reference and over (N, T, F) in the target: (N·T, G) → (N, T, G).
     """
-    found, op = pair.arrangement, pair.target
+    op, found, given = pair.target, pair.arrangement, reference.ops[pair.reference.name].given
+    whole = op.whole_output_shape(call.output_shape)
     if found.axes is not None:
-        return given.permute(found.axes).reshape(tuple(output_shape))
-    if found.is_identity and tuple(given.shape) == tuple(whole_shape):
-        return op.finish(given, tuple(output_shape))
-    if op.feature_axis is None or found.rows is None and tuple(given.shape) == tuple(whole_shape):
-        if found.features is not None and op.keeps_channels:
-            given = given.index_select(1, torch.from_numpy(found.features))
-        return op.finish(given.reshape(tuple(whole_shape)), tuple(output_shape))
+        return given.permute(found.axes).reshape(call.output_shape)
+    if found.is_identity or op.feature_axis is None:
+        return op.finish(_refitted(given, whole), call.output_shape)
     rows = as_rows(pair.reference, given)
     if found.rows is not None:
         rows = rows[torch.from_numpy(found.rows)]
     if found.features is not None and op.keeps_channels:
         rows = rows[:, torch.from_numpy(found.features)]
-    axis = op.feature_axis % len(output_shape)
-    lead = [size for position, size in enumerate(output_shape) if position != axis]
-    return rows.reshape(*lead, rows.shape[1]).movedim(-1, axis)
+    axis = op.feature_axis % len(whole)
+    lead = [size for position, size in enumerate(whole) if position != axis]
+    return op.finish(rows.reshape(*lead, rows.shape[1]).movedim(-1, axis), call.output_shape)
+
+
+def _refitted(given: torch.Tensor, shape: Shape) -> torch.Tensor:
+    """``given`` in ``shape``; where the module departs (another stride) and it does not fit, cut or repeated to fit."""
+    if given.numel() == math.prod(shape):
+        return given.reshape(shape)
+    given = given.reshape((1,) * (len(shape) - given.dim()) + tuple(given.shape))
+    for axis, size in enumerate(shape):
+        given = given.index_select(axis, torch.arange(size) % given.shape[axis])
+    return given

@@ -32,9 +32,9 @@ def place_outputs(
                 placed[port.name] = (position, moves)
                 break
     guessed = []
-    for position, (port, value) in enumerate(zip(ports, wanted, strict=True)):
+    for position, port in enumerate(ports):
         free = position < len(given) and position not in {taken for taken, _ in placed.values()}
-        if port.name not in placed and free and given[position].numel() == value.numel():
+        if port.name not in placed and free:
             placed[port.name] = (position, _likeliest_moves(given[position], port))
             guessed.append(port.name)
     return placed, guessed

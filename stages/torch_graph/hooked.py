@@ -128,13 +128,20 @@ class HookedReading:
 def _leaves(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Path → every module without children, or of a known class; refuses parameters that sit elsewhere."""
     for path, child in module.named_modules():
-        own = [name for name, _ in (*child.named_parameters(recurse=False), *child.named_buffers(recurse=False))]
+        own = list(_own_state(child))
         if type(child) in LEAVES or not list(child.children()):
             if own and type(child) not in LEAVES:
                 raise _refusal(path, child, own)
             yield path, child
         elif own:
             raise _refusal(path, child, own)
+
+
+def _own_state(module: nn.Module) -> Iterator[str]:
+    """Names of what the module itself puts into the state_dict."""
+    yield from (name for name, _ in module.named_parameters(recurse=False))
+    hidden = module._non_persistent_buffers_set
+    yield from (name for name, _ in module.named_buffers(recurse=False) if name not in hidden)
 
 
 def _refusal(path: str, module: nn.Module, names: list[str]) -> UnsupportedError:
@@ -150,10 +157,9 @@ def _op(name: str, path: str, module: nn.Module) -> Op | None:
     if leaf is None:
         return None
     kind, hyper, axis = leaf(module)
-    held = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
     slots = {
-        slot: Slot(f"{path}.{slot}" if path else slot, tuple(tensor.shape))
-        for slot, tensor in held
+        slot: Slot(f"{path}.{slot}" if path else slot, tuple(getattr(module, slot).shape))
+        for slot in _own_state(module)
         if slot != "num_batches_tracked"
     }
     if not slots:

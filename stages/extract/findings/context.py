@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-import torch
-
 from ...base import Port
-from ...torch_graph import Op, Reading
+from ...torch_graph import Reading
 from ..align import Alignment
-from ..probe import Probe
+from ..reference import Reference
+from ..search import Found
 
 
 @dataclass(frozen=True)
@@ -20,27 +17,20 @@ class Context:
     """One extraction, as far as it has come.
 
     Attributes:
-        alignment: the pairs.
-        reference / target: both readings.
-        probe: the reference under the probe.
-        layer_of: the Keras layer of a reference op.
+        found: the user's module, aligned.
+        reference: the imported module.
         outputs: the Keras outputs' ports.
         guessed: names of the outputs that were found by position alone.
-        given: the module's outputs under the probe.
     """
 
-    alignment: Alignment
-    reference: Reading
-    target: Reading
-    probe: Probe
-    layer_of: Callable[[Op], str]
+    found: Found
+    reference: Reference
     outputs: Sequence[Port]
     guessed: Sequence[str]
-    given: Sequence[torch.Tensor]
 
     @property
-    def marks(self) -> Mapping[str, npt.NDArray[np.float64]]:
-        return self.probe.marks
+    def alignment(self) -> Alignment:
+        return self.found.alignment
 
 
 def glue_before(reading: Reading, name: str) -> list[str]:

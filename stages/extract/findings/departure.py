@@ -21,9 +21,9 @@ def departures(context: Context) -> Iterable[Finding]:
         if pair.target.reads and pair.target.reads in told:
             continue
         told.add(pair.target.reads)
-        ours = glue_before(context.target, pair.target.reads)
-        theirs = glue_before(context.reference, pair.reference.reads)
-        layer = context.layer_of(pair.reference)
+        ours = glue_before(context.found.reading, pair.target.reads)
+        theirs = glue_before(context.reference.reading, pair.reference.reads)
+        layer = context.reference.layer_of(pair.reference)
         extra, lacking = _without(ours, theirs), _without(theirs, ours)
         if extra or lacking:
             cause = f"before it the module computes {_listed(ours)}, Keras computes {_listed(theirs)}"

@@ -23,7 +23,7 @@ def epsilons(context: Context) -> Iterable[Finding]:
         yield Finding(
             severity="warning",
             place=pair.target.place,
-            layer=context.layer_of(pair.reference),
+            layer=context.reference.layer_of(pair.reference),
             cause=f"{pair.target.place}.eps is {ours:g}, Keras has {_short(theirs)}",
             fix=f"pass eps={_short(theirs)}",
         )

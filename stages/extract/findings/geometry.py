@@ -26,7 +26,7 @@ def geometries(context: Context) -> Iterable[Finding]:
             yield Finding(
                 severity="error",
                 place=pair.target.place,
-                layer=context.layer_of(pair.reference),
+                layer=context.reference.layer_of(pair.reference),
                 cause=f"{pair.target.place}.{name} is {tuple(ours)}, Keras has {tuple(theirs)}",
                 fix=f"pass {name}={tuple(theirs)}",
             )

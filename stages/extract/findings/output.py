@@ -15,11 +15,11 @@ from .context import Context
 
 def outputs(context: Context) -> Iterable[Finding]:
     """An error for each Keras output that was not found by its values."""
-    names, table = list(context.marks), list(context.marks.values())
+    names, table = list(context.found.probe.marks), list(context.found.probe.marks.values())
     for position, port in enumerate(context.outputs):
         if port.name not in context.guessed:
             continue
-        inner = [names[i] for i in matching(fingerprint(context.given[position]), table)]
+        inner = [names[i] for i in matching(fingerprint(context.alignment.outputs[position]), table)]
         if inner:
             lacking = _after(context, inner[0])
             cause = f"the module returns what Keras has before {lacking}"
@@ -33,5 +33,5 @@ def outputs(context: Context) -> Iterable[Finding]:
 
 def _after(context: Context, name: str) -> str:
     """The operations that read the value ``name``."""
-    readers = [operator for operator, parents in context.reference.glue.values() if name in parents]
+    readers = [operator for operator, parents in context.reference.reading.glue.values() if name in parents]
     return " and ".join(sorted(set(readers))) or "its end"

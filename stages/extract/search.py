@@ -1,0 +1,83 @@
+"""The search: the user's module is aligned under every way of giving it the inputs, until all is placed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.utils import _pytree as pytree
+
+from ..errors import DifferenceError
+from ..torch_graph import ForwardError, Reading, read, working_copy
+from .align import Alignment, align
+from .fit import Fit, fits
+from .probe import Probe
+from .reference import Reference
+
+
+@dataclass(frozen=True)
+class Found:
+    """The user's module, aligned.
+
+    Attributes:
+        fit: how it takes Keras' inputs.
+        inputs: the probe's, so given.
+        reading: the module, read on them.
+        probe: the reference under the probe.
+        alignment: the pairs.
+    """
+
+    fit: Fit
+    inputs: Sequence[torch.Tensor]
+    reading: Reading
+    probe: Probe
+    alignment: Alignment
+
+
+def search(module: nn.Module, reference: Reference, seed: int) -> Found:
+    """The first Fit under which all is placed by values, else that under which most is.
+
+    Raises:
+        MappingError: forward fails however the inputs are given.
+        DifferenceError: forward is not deterministic.
+        UnsupportedError: the module cannot be read.
+    """
+    best: Found | None = None
+    failure: ForwardError | None = None
+    for fit in fits(module, reference.ports):
+        inputs = fit.tensors(reference.inputs)
+        try:
+            reading = read(module, inputs)
+        except ForwardError as error:
+            failure = failure or error
+            continue
+        _must_be_deterministic(module, inputs)
+        probed = reference.probed(reading, seed)
+        alignment = align(reference, probed, reading, inputs, module.state_dict())
+        if best is None or alignment.score > best.alignment.score:
+            best = Found(fit, inputs, reading, probed, alignment)
+        if not alignment.departures and not alignment.unplaced:
+            break
+    if best is None:
+        assert failure is not None
+        raise failure
+    return best
+
+
+def _must_be_deterministic(module: nn.Module, inputs: Sequence[torch.Tensor]) -> None:
+    """Run twice under two seeds; a forward that draws random numbers in eval mode can prove nothing."""
+    results = []
+    for seed in (0, 1):
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            made = working_copy(module)(*inputs)
+        results.append([leaf for leaf in pytree.tree_leaves(made) if isinstance(leaf, torch.Tensor)])
+    for first, second in zip(*results, strict=True):
+        if not torch.equal(first.nan_to_num(), second.nan_to_num()):
+            raise DifferenceError(
+                "forward is not deterministic in eval mode: two runs on the same inputs differ",
+                where=type(module).__name__,
+                fix="use torch.nn.Dropout, or guard random numbers by `if self.training`",
+            )

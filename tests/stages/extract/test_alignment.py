@@ -1,0 +1,408 @@
+"""Which operation of the user's module is which of the reference: found from the module as it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch_pairs import extract, images, randomized, run
+
+from torchgraft.stages.errors import DifferenceError, MappingError, UnsupportedError
+from torchgraft.stages.plan import Transpose
+
+
+def assert_same(ours: torch.Tensor, theirs: torch.Tensor) -> None:
+    """Equal up to 1e-5 of the largest value: float32 sums of a few dozen terms in another order."""
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5 * float(theirs.abs().max()))
+
+
+
+class Reference(nn.Module):
+    """Two parallel convolutions of one shape, a normalisation, a flatten: what most nets are made of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 6, 3, padding=1)
+        self.bn = nn.BatchNorm2d(6, eps=1e-3)
+        self.act = nn.ReLU()
+        self.pool = nn.MaxPool2d(2)
+        self.left = nn.Conv2d(6, 5, 3, padding=1)
+        self.right = nn.Conv2d(6, 5, 3, padding=1)
+        self.point = nn.Conv2d(10, 4, 1)
+        self.fc = nn.Linear(4 * 4 * 3, 7)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.pool(self.act(self.bn(self.conv1(x))))
+        x = self.point(torch.cat([self.left(x).tanh(), self.right(x)], 1))
+        return self.fc(torch.flatten(x, 1))
+
+
+class Mine(nn.Module):
+    """The same, as somebody else would write it."""
+
+    def __init__(self, eps: float = 1e-3, act=torch.relu, last: bool = False, bias: bool = True) -> None:
+        super().__init__()
+        self.head = nn.Linear(48, 7)
+        self.b = nn.Conv2d(6, 5, 3, padding="same")
+        self.a = nn.Conv2d(6, 5, 3, padding="same")
+        self.stem = nn.Sequential(nn.ZeroPad2d(1), nn.Conv2d(3, 6, 3, bias=bias), nn.BatchNorm2d(6, eps=eps))
+        self.mix = nn.Linear(10, 4)
+        self.act, self.last = act, last
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        x = F.max_pool2d(self.act(self.stem(picture)), 2)
+        x = torch.cat([self.a(x), torch.tanh(self.b(x))], 1)
+        x = self.mix(x.permute(0, 2, 3, 1))  # the 1×1 convolution as a Linear over channels-last
+        if not self.last:
+            x = x.permute(0, 3, 1, 2)
+        return self.head(x.reshape(x.shape[0], -1))
+
+
+@pytest.fixture(scope="module")
+def reference() -> nn.Module:
+    return randomized(Reference())
+
+
+PICTURES = images(5, 8, 6, 3)
+CHANNELS_FIRST = np.ascontiguousarray(PICTURES.transpose(0, 3, 1, 2))
+
+
+def wanted(reference: nn.Module) -> torch.Tensor:
+    with torch.no_grad():
+        made: torch.Tensor = reference(torch.from_numpy(CHANNELS_FIRST))
+    return made
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["flattened channels first", "flattened channels last"])
+def test_a_module_written_otherwise_gives_the_references_outputs(reference: nn.Module, last: bool) -> None:
+    module = Mine(last=last)
+    extraction = extract(reference, module, picture=PICTURES)
+    assert_same(run(module, extraction, CHANNELS_FIRST), wanted(reference))
+    assert not extraction.findings
+    assert not extraction.unaligned
+
+
+def test_a_corrupted_tensor_is_seen_in_the_outputs(reference: nn.Module) -> None:
+    module = Mine()
+    extraction = extract(reference, module, picture=PICTURES)
+    extraction.state["head.weight"][0, 0] += 1
+    with pytest.raises(AssertionError):
+        assert_same(run(module, extraction, CHANNELS_FIRST), wanted(reference))
+
+
+def test_parallel_branches_of_one_shape_are_told_apart_by_what_follows(reference: nn.Module) -> None:
+    plan = extract(reference, Mine(), picture=PICTURES).plan
+    assert str(plan["b.weight"]) == "left/weight"
+    assert str(plan["a.weight"]) == "right/weight"
+
+
+def test_each_tensor_is_its_recipe_applied_bit_for_bit(reference: nn.Module) -> None:
+    extraction = extract(reference, Mine(last=True), picture=PICTURES)
+    values = {
+        key.replace(".", "/"): tensor.numpy() for key, tensor in reference.state_dict().items() if tensor.dim()
+    }
+    for key, array in extraction.state.items():
+        if recipe_variables := extraction.plan[key].variables:
+            (variable,) = recipe_variables
+            assert sorted(array.reshape(-1).tolist()) == sorted(values[variable.path].reshape(-1).tolist())
+            assert array.tobytes() == extraction.plan[key].apply(values).tobytes()
+
+
+def test_names_and_registration_order_do_not_matter(reference: nn.Module) -> None:
+    plan = extract(reference, Mine(), picture=PICTURES).plan
+
+    class Shuffled(Mine):
+        def __init__(self) -> None:
+            super().__init__()
+            children = list(self._modules.items())
+            self._modules.clear()
+            self._modules.update(sorted(children, key=lambda item: item[0], reverse=True))
+
+    again = extract(reference, Shuffled(), picture=PICTURES).plan
+    assert {key: str(recipe) for key, recipe in plan.recipes.items()} == {
+        key: str(recipe) for key, recipe in again.recipes.items()
+    }
+
+
+def test_a_module_that_takes_channels_last_is_found_out(reference: nn.Module) -> None:
+    class ChannelsLast(Mine):
+        def forward(self, picture: torch.Tensor) -> torch.Tensor:
+            return super().forward(picture.permute(0, 3, 1, 2))
+
+    module = ChannelsLast()
+    extraction = extract(reference, module, picture=PICTURES)
+    assert extraction.inputs == {"picture": ()}
+    assert_same(run(module, extraction, PICTURES), wanted(reference))
+
+
+def test_a_layer_called_twice_is_one_tensor_twice() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Linear(6, 6)
+            self.again = nn.Linear(6, 6)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.first(self.again(self.first(x).tanh()).relu())
+
+    reference, module = randomized(Twice()), Twice()
+    extraction = extract(reference, module, x=images(4, 6))
+    assert str(extraction.plan["first.weight"]) == "first/weight"
+    assert str(extraction.plan["again.weight"]) == "again/weight"
+
+    class Apart(Twice):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last = nn.Linear(6, 6)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.last(self.again(self.first(x).tanh()).relu())
+
+    assert str(extract(reference, Apart(), x=images(4, 6)).plan["last.weight"]) == "first/weight"
+    with pytest.raises(MappingError, match="1 of 6|2 of 6") as failure:
+        extract(randomized(Apart()), Twice(), x=images(4, 6))
+    assert "last/weight" in str(failure.value)
+
+
+def test_tied_keys_share_one_recipe() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Embedding(11, 6)
+            self.out = nn.Linear(6, 11, bias=False)
+            self.out.weight = self.table.weight
+
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            return self.out(self.table(ids).tanh())
+
+    ids = np.arange(20, dtype="int32").reshape(4, 5) % 11
+    plan = extract(randomized(Tied()), Tied(), ids=ids).plan
+    assert plan.ties == (("table.weight", "out.weight"),)
+    assert plan["table.weight"].equals(plan["out.weight"])
+
+    class Untied(Tied):
+        def __init__(self) -> None:
+            super().__init__()
+            self.out.weight = nn.Parameter(torch.zeros(11, 6))
+
+    with pytest.raises(MappingError, match="is used twice, as table/weight and as out/weight"):
+        extract(randomized(Untied()), Tied(), ids=ids)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_a_transposed_convolution_is_one_whether_it_crops_or_somebody_after_it(stride: int) -> None:
+    class Crops(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.up = nn.ConvTranspose2d(3, 4, 4, stride=stride, padding=1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.up(x)
+
+    class Cropped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.up = nn.ConvTranspose2d(3, 4, 4, stride=stride)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.up(x)[:, :, 1:-1, 1:-1]
+
+    reference, module = randomized(Crops()), Cropped()
+    pictures = images(2, 5, 6, 3)
+    extraction = extract(reference, module, x=pictures)
+    assert not extraction.findings
+    first = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
+    with torch.no_grad():
+        expected = reference(torch.from_numpy(first))
+    assert_same(run(module, extraction, first), expected)
+
+
+def test_weights_held_in_other_forms_go_through_moves() -> None:
+    class Plain(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.scale = nn.Linear(6, 5), nn.Linear(5, 4), nn.Parameter(torch.ones(4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.b(self.a(x).tanh()) * self.scale
+
+    class ByHand(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.zeros(6, 5))
+            self.w_bias = nn.Parameter(torch.zeros(5))
+            self.v = nn.Parameter(torch.zeros(5, 4))
+            self.v_bias = nn.Parameter(torch.zeros(4))
+            self.gain = nn.Parameter(torch.ones(1, 4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = torch.addmm(self.w_bias, x, self.w)
+            return F.linear(x.tanh(), self.v.t(), self.v_bias) * self.gain
+
+    reference, module, x = randomized(Plain()), ByHand(), images(4, 6)
+    extraction = extract(reference, module, x=x)
+    assert extraction.plan["w"].expression.move == Transpose((1, 0))
+    with torch.no_grad():
+        expected = reference(torch.from_numpy(x))
+    assert_same(run(module, extraction, x), expected)
+
+
+def test_what_keras_does_not_store_is_a_stated_constant() -> None:
+    class Bare(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv1d(3, 4, 3, bias=False)
+            self.norm = nn.GroupNorm(2, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.norm(self.conv(x))
+
+    class WithBias(Bare):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv1d(3, 4, 3)
+
+    plan = extract(randomized(Bare()), WithBias(), x=images(3, 9, 3)).plan
+    assert str(plan["conv.bias"]) == "fill(0)"
+    assert "Keras has no bias" in plan["conv.bias"].evidence[0]
+    with pytest.raises(MappingError, match="conv has no bias"):
+        extract(randomized(WithBias()), Bare(), x=images(3, 9, 3))
+
+
+def test_several_inputs_are_given_by_name_and_several_outputs_found_by_value() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.left, self.right = nn.Linear(6, 4), nn.Linear(6, 4)
+
+        def forward(self, a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            x, y = self.left(a), self.right(b)
+            return x - y, x * y
+
+    class Turned(Two):
+        def forward(self, b: torch.Tensor, a: torch.Tensor) -> dict[str, torch.Tensor]:  # type: ignore[override]
+            difference, product = super().forward(a, b)
+            return {"product": product, "extra": product.sum(1), "difference": difference}
+
+    extraction = extract(randomized(Two()), Turned(), a=images(4, 6), b=images(4, 6) * 2)
+    assert list(extraction.inputs) == ["b", "a"]
+    # torch sorts nothing: the flattened outputs stand as forward gives them
+    assert {name: position for name, (position, _) in extraction.outputs.items()} == {"output0": 2, "output1": 0}
+
+    class One(Two):
+        def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+            return super().forward(a, b)[0]
+
+    with pytest.raises(MappingError, match="forward gives 1 tensors"):
+        extract(randomized(Two()), One(), a=images(4, 6), b=images(4, 6) * 2)
+
+
+def test_a_wrong_activation_is_named_and_does_not_hide_the_rest(reference: nn.Module) -> None:
+    extraction = extract(reference, Mine(act=torch.tanh), picture=PICTURES)
+    (finding,) = extraction.findings
+    assert finding.severity == "error"
+    assert "the module computes max_pool2d ← tanh, Keras computes max_pool2d ← relu" in finding.cause
+    assert "add relu" in finding.fix
+    right = extract(reference, Mine(), picture=PICTURES).plan
+    assert {key: str(r) for key, r in extraction.plan.recipes.items()} == {
+        key: str(r) for key, r in right.recipes.items()
+    }
+
+
+def test_an_epsilon_is_compared_and_named(reference: nn.Module) -> None:
+    (finding,) = extract(reference, Mine(eps=1e-5), picture=PICTURES).findings
+    assert (finding.place, finding.layer) == ("stem.2", "bn")
+    assert finding.cause == "stem.2.eps is 1e-05, Keras has 0.001"
+    assert finding.fix == "pass eps=0.001"
+
+
+def test_a_stride_on_another_layer_is_an_error() -> None:
+    def net(first: int, second: int) -> nn.Module:
+        return nn.Sequential(nn.Conv2d(3, 4, 3, stride=first), nn.ReLU(), nn.Conv2d(4, 4, 3, stride=second))
+
+    extraction = extract(randomized(net(2, 1)), net(1, 2), x=images(3, 11, 11, 3))
+    assert any("stride is (1, 1), Keras has (2, 2)" in str(finding) for finding in extraction.findings)
+    assert not extract(randomized(net(2, 1)), net(2, 1), x=images(3, 11, 11, 3)).findings
+
+
+def test_a_missing_activation_at_the_end_is_named() -> None:
+    reference = nn.Sequential(nn.Linear(6, 5), nn.Softmax(-1))
+    (finding,) = extract(randomized(reference), nn.Sequential(nn.Linear(6, 5)), x=images(4, 6)).findings
+    assert "the module returns what Keras has before softmax" in finding.cause
+
+
+def test_all_unmapped_keys_are_in_one_report_with_the_nearest_candidates() -> None:
+    reference = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
+    module = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 4), nn.Linear(4, 4))
+    with pytest.raises(MappingError) as failure:
+        extract(randomized(reference), module, x=images(4, 6))
+    report = str(failure.value)
+    for key in module.state_dict():
+        assert key in report
+    assert "0/weight (5, 6)" in report
+    assert "nearest" in report
+    assert failure.value.exit_code == 6
+
+
+class Counting(nn.Module):
+    """Counts its calls, writes to a buffer, and branches on data: torch.export refuses it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.calls = nn.Linear(6, 5), nn.Linear(5, 4), 0
+        self.register_buffer("seen", torch.zeros(()), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        self.seen += 1
+        x = self.a(x)
+        if float(x.sum().detach()) > 1e9:
+            x = x * 2
+        return self.b(torch.relu(x))
+
+
+def test_a_forward_that_cannot_be_traced_is_read_by_hooks_and_left_as_it_was() -> None:
+    reference = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
+    module = Counting().train()
+    before = {key: tensor.clone() for key, tensor in module.state_dict().items()}
+    extraction = extract(randomized(reference), module, x=images(4, 6))
+    assert extraction.reading.how == "forward hooks"
+    assert str(extraction.plan["b.weight"]) == "2/weight"
+    assert module.training and module.calls == 0 and float(module.seen) == 0
+    assert all(torch.equal(tensor, before[key]) for key, tensor in module.state_dict().items())
+    assert not any(child._forward_hooks for child in module.modules())
+
+
+def test_a_module_that_neither_way_reads_is_refused_with_what_to_do() -> None:
+    class Own(Counting):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gain = nn.Parameter(torch.ones(4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x) * self.gain
+
+    with pytest.raises(UnsupportedError, match="gain") as failure:
+        extract(nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4)), Own(), x=images(4, 6))
+    assert failure.value.exit_code == 5
+    assert "torch.export" in str(failure.value)
+
+
+def test_a_forward_that_draws_random_numbers_is_refused() -> None:
+    class Noisy(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.Linear(6, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.a(x) + torch.rand(5)
+
+    with pytest.raises(DifferenceError, match="not deterministic"):
+        extract(nn.Sequential(nn.Linear(6, 5)), Noisy(), x=images(4, 6))
+
+
+def test_a_forward_that_fails_says_on_what() -> None:
+    with pytest.raises(MappingError, match=r"forward fails on inputs of shape \(3, 6\)"):
+        extract(nn.Sequential(nn.Linear(6, 5)), nn.Sequential(nn.Linear(7, 5)), x=images(4, 6))
