@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from ..site import Rule
+from .along_axis import ALONG_AXIS
 from .batch_normalization import BATCH_NORMALIZATION
 from .broadcast import BROADCAST
+from .concat import CONCAT
 from .elementwise import ELEMENTWISE
 from .identity import IDENTITY
 from .keras_layout import KERAS_LAYOUT
+from .layer_normalization import LAYER_NORMALIZATION
 from .linear import LINEAR
+from .reduce import REDUCE
 from .reshape import RESHAPE
+from .select import SELECT
+from .shape import SHAPE
+from .split import SPLIT
 from .transpose import TRANSPOSE
+from .windows import WINDOWS
 
 RULES: tuple[Rule, ...] = (
     IDENTITY,
@@ -18,7 +26,15 @@ RULES: tuple[Rule, ...] = (
     RESHAPE,
     ELEMENTWISE,
     BROADCAST,
+    CONCAT,
+    SPLIT,
+    ALONG_AXIS,
+    REDUCE,
+    SELECT,
+    WINDOWS,
+    SHAPE,
     BATCH_NORMALIZATION,
+    LAYER_NORMALIZATION,
     LINEAR,
 )
 
