@@ -47,7 +47,7 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[  # noqa: ARG001 - typer calls the callback
+    version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None: ...
@@ -57,7 +57,8 @@ def _options(
 def run(
     configs: Annotated[list[Path], typer.Argument(help="Config files; several make a batch.")],
     output: Annotated[
-        Path | None, typer.Option(help="Output folder, instead of the config's; a batch gets one below it for each job.")
+        Path | None,
+        typer.Option(help="Output folder, instead of the config's; a batch gets one below it for each job."),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show errors only.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Show JSON lines on stdout.")] = False,

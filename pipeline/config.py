@@ -60,7 +60,9 @@ class ModelOptions(OptionsOrText):
 
     path: str | None = Field(None, min_length=1, description="A `.keras`, `.h5` or `.hdf5` file.")
     factory: str | None = Field(
-        None, pattern=_PYTHON_OBJECT.pattern, description="`file.py:function`: called without arguments, gives the model."
+        None,
+        pattern=_PYTHON_OBJECT.pattern,
+        description="`file.py:function`: called without arguments, gives the model.",
     )
     sha256: str | None = Field(
         None, pattern="^[0-9a-f]{64}$", description="What the file must hash to; another file is refused."
@@ -116,12 +118,16 @@ class InputsOptions(OptionsOrText):
     """What the three runtimes are compared on. As one text: a file, or `file.py:function`."""
 
     file: str | None = Field(
-        None, pattern=r".+\.np[yz]$", description="A `.npy`, or an `.npz` with one array for each input, by its Keras name."
+        None,
+        pattern=r".+\.np[yz]$",
+        description="A `.npy`, or an `.npz` with one array for each input, by its Keras name.",
     )
     factory: str | None = Field(
         None, pattern=_PYTHON_OBJECT.pattern, description="`file.py:function`: gives one array, or name → array."
     )
-    generate: GenerateOptions | None = Field(None, description="Random inputs; what is done where `inputs` is left out.")
+    generate: GenerateOptions | None = Field(
+        None, description="Random inputs; what is done where `inputs` is left out."
+    )
 
     @classmethod
     def from_text(cls, text: str) -> dict[str, Any]:
@@ -139,7 +145,9 @@ class LabelsOptions(OptionsOrText):
     file: str | None = Field(
         None, pattern=r".+\.np[yz]$", description="A `.npy` of integers, or the `.npz` that has them under `labels`."
     )
-    factory: str | None = Field(None, pattern=_PYTHON_OBJECT.pattern, description="`file.py:function`: gives that array.")
+    factory: str | None = Field(
+        None, pattern=_PYTHON_OBJECT.pattern, description="`file.py:function`: gives that array."
+    )
 
     @classmethod
     def from_text(cls, text: str) -> dict[str, Any]:
@@ -155,13 +163,17 @@ class ToleranceOptions(Options):
     """Two arrays agree where `max|a - b| <= atol + rtol * max|b|`, b the Keras side."""
 
     atol: float = Field(Tolerance.atol, ge=0, allow_inf_nan=False, description="Absolute part.")
-    rtol: float = Field(Tolerance.rtol, ge=0, allow_inf_nan=False, description="Part relative to the largest Keras value.")
+    rtol: float = Field(
+        Tolerance.rtol, ge=0, allow_inf_nan=False, description="Part relative to the largest Keras value."
+    )
 
 
 class OutputOptions(OptionsOrText):
     """Where the files go. As one text: the folder."""
 
-    folder: str = Field(min_length=1, description="Created where it is missing; `runs/<name>` beside the config by default.")
+    folder: str = Field(
+        min_length=1, description="Created where it is missing; `runs/<name>` beside the config by default."
+    )
 
     @classmethod
     def from_text(cls, text: str) -> dict[str, Any]:
@@ -173,7 +185,10 @@ class LimitOptions(Options):
 
     seconds: float = Field(3600.0, gt=0, allow_inf_nan=False, description="Wall time of one job.")
     memory_gb: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="Resident memory of one job, in 1e9 bytes; none by default (Linux only)."
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Resident memory of one job, in 1e9 bytes; none by default (Linux only).",
     )
 
 
@@ -186,7 +201,9 @@ class JobOptions(Options):
         description="Of the job; the file's name by default, or the folder's where the file is `config.yaml`.",
     )
     model: ModelOptions
-    target: TargetOptions | None = Field(None, description="Left out: the module that onnx2torch imports is the result.")
+    target: TargetOptions | None = Field(
+        None, description="Left out: the module that onnx2torch imports is the result."
+    )
     inputs: InputsOptions = Field(default_factory=lambda: InputsOptions(generate=GenerateOptions()))
     labels: LabelsOptions | None = None
     tolerance: ToleranceOptions = Field(default_factory=ToleranceOptions)

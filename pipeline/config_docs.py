@@ -34,7 +34,9 @@ def options(group: type[BaseModel] = JobOptions, prefix: str = "") -> Iterator[O
 def option_table() -> str:
     """The options as a Markdown table."""
     rows = ("| option | default | meaning |", "|---|---|---|")
-    cells = (f"| `{option.path}` | {option.default} | {option.meaning.replace('|', chr(92) + '|')} |" for option in options())
+    cells = (
+        f"| `{option.path}` | {option.default} | {option.meaning.replace('|', chr(92) + '|')} |" for option in options()
+    )
     return "\n".join((*rows, *cells)) + "\n"
 
 

@@ -37,7 +37,6 @@ class JobConfig:
     def name(self) -> str:
         return job_name(self.path, self.options)
 
-
     def input_files(self) -> list[Path]:
         """Every file that the config names, absolute; a module that is installed is none."""
         options = self.options
@@ -122,7 +121,9 @@ def known_keys(loc: KeyPath) -> list[str]:
 def _fields_of(loc: KeyPath) -> dict[str, FieldInfo]:
     group: type[BaseModel] | None = JobOptions
     for part in loc:
-        group = group_of(group.model_fields[str(part)].annotation) if group and str(part) in group.model_fields else None
+        group = (
+            group_of(group.model_fields[str(part)].annotation) if group and str(part) in group.model_fields else None
+        )
     return dict(group.model_fields) if group else {}
 
 

@@ -1,9 +1,9 @@
 """One conversion: the six stages in order, and what they gave.
 
-    >>> conversion = convert("lenet.keras", LeNet5(), inputs=images)
-    >>> conversion.verified
-    True
-    >>> module.load_state_dict(conversion.state_dict, strict=True)
+>>> conversion = convert("lenet.keras", LeNet5(), inputs=images)
+>>> conversion.verified
+True
+>>> module.load_state_dict(conversion.state_dict, strict=True)
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def convert(
     *,
     inputs: Array | Mapping[str, Array] | None = None,
     labels: Array | None = None,
-    tolerance: Tolerance = Tolerance(),
+    tolerance: Tolerance | None = None,
     probe_samples: int = 4,
     samples: int = 16,
     seed: int = 0,
@@ -164,10 +164,10 @@ def convert(
 
     Args:
         model: a ``keras.Model``, a ``.keras`` or ``.h5`` path, or "file.py:function".
-        module: an ``nn.Module``, "file.py:Class" or "package.module:attribute"; None: the imported module is the target.
+        module: an ``nn.Module``, "file.py:Class" or "package.module:attribute"; None: the imported one is it.
         inputs: of the Keras model, batch first, in Keras layout: one array, or name → array. None: random ones.
         labels: integer class labels of the inputs; then accuracies are measured.
-        tolerance: when two arrays agree.
+        tolerance: when two arrays agree; ``Tolerance()`` by default.
         probe_samples: how many samples are compared layer by layer.
         samples: how many inputs are generated where none are given.
         seed: of every random number.
@@ -182,16 +182,13 @@ def convert(
     base = Path.cwd()
     keras_model = load.keras_model(str(model), base) if isinstance(model, str | Path) else model
     torch_module = load.torch_module(module, {}, base) if isinstance(module, str) else module
-    if inputs is None:
-        arrays = load.generated_inputs(keras_model, samples, seed)
-    else:
-        arrays = _named(inputs, keras_model)
+    arrays = load.generated_inputs(keras_model, samples, seed) if inputs is None else _named(inputs, keras_model)
     job = Job(
         model=keras_model,
         module=torch_module,
         inputs=arrays,
         labels=None if labels is None else np.asarray(labels),
-        tolerance=tolerance,
+        tolerance=tolerance or Tolerance(),
         probe_samples=probe_samples,
         seed=seed,
         model_source=str(model) if isinstance(model, str | Path) else f"the model {keras_model.name!r}",
@@ -294,5 +291,3 @@ def _named(inputs: Array | Mapping[str, Array], model: keras.Model) -> dict[str,
 def _stage_note(job: Job, failed: str, timings: Mapping[str, float]) -> str:
     done = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in timings.items()) or "none"
     return f"In stage {failed} of {job.model_source} → {job.module_source}; stages done: {done}."
-
-

@@ -52,7 +52,9 @@ def write_files(conversion: Conversion, folder: Path, name: str, *, onnx: bool) 
     return Delivered(summary, hashes)
 
 
-def manifest_of(delivered: Delivered, *, fingerprint: Mapping[str, Any], peak_bytes: int, seconds: float) -> dict[str, Any]:
+def manifest_of(
+    delivered: Delivered, *, fingerprint: Mapping[str, Any], peak_bytes: int, seconds: float
+) -> dict[str, Any]:
     """Everything that tells where the files come from; ``RunDir.publish`` adds their hashes.
 
     Args:

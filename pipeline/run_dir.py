@@ -124,7 +124,10 @@ def disk_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        fixes = {errno.ENOSPC: "free disk space or choose another output folder", errno.EDQUOT: "free space in your quota"}
+        fixes = {
+            errno.ENOSPC: "free disk space or choose another output folder",
+            errno.EDQUOT: "free space in your quota",
+        }
         raise ResourceError(
             f"the output folder cannot be written: {error.strerror or error}",
             where=str(error.filename or folder),

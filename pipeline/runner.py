@@ -89,7 +89,12 @@ def _earlier_run(run_dir: RunDir, config: JobConfig) -> dict[str, Any] | None:
     manifest = run_dir.manifest()
     if manifest is None:
         return None
-    expected = {"versions": library_versions(), "source": source_digest(), "config": _settings(config), "verified": True}
+    expected = {
+        "versions": library_versions(),
+        "source": source_digest(),
+        "config": _settings(config),
+        "verified": True,
+    }
     if any(manifest.get(name) != value for name, value in expected.items()):
         return None
     inputs = manifest.get("inputs")

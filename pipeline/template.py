@@ -20,7 +20,9 @@ def write_template(model: str, target: str, path: Path) -> None:
         UsageError: the file exists already, or model or target is not of the form that a config takes.
     """
     try:
-        JobOptions(model=ModelOptions(**ModelOptions.from_text(model)), target=TargetOptions(**TargetOptions.from_text(target)))
+        JobOptions(
+            model=ModelOptions(**ModelOptions.from_text(model)), target=TargetOptions(**TargetOptions.from_text(target))
+        )
     except ValueError as error:
         fix = "MODEL is a .keras or .h5 file or file.py:function; TARGET is file.py:Class or package.module:attribute"
         raise UsageError(f"received MODEL {model!r} and TARGET {target!r}", where="init", fix=fix) from error
@@ -30,7 +32,9 @@ def write_template(model: str, target: str, path: Path) -> None:
     except FileExistsError:
         raise UsageError("the file exists", where=str(path), fix="remove it, or give another --output") from None
     except OSError as error:
-        raise ResourceError(f"cannot be written: {error.strerror}", where=str(path), fix="give another --output") from None
+        raise ResourceError(
+            f"cannot be written: {error.strerror}", where=str(path), fix="give another --output"
+        ) from None
 
 
 def template(model: str, target: str) -> str:
@@ -47,4 +51,6 @@ def template(model: str, target: str) -> str:
 def _commented(option: Option) -> str:
     default = f" (default {option.default.strip('`')})" if option.default.startswith("`") else ""
     text = f"{option.path}{default}: {option.meaning}"
-    return textwrap.fill(text, WIDTH, initial_indent="#   ", subsequent_indent="#       ", break_on_hyphens=False) + "\n"
+    return (
+        textwrap.fill(text, WIDTH, initial_indent="#   ", subsequent_indent="#       ", break_on_hyphens=False) + "\n"
+    )

@@ -8,7 +8,18 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-LIBRARIES = ("torchgraft", "tensorflow", "keras", "tf2onnx", "onnx", "onnx-ir", "onnxruntime", "onnx2torch", "torch", "numpy")
+LIBRARIES = (
+    "torchgraft",
+    "tensorflow",
+    "keras",
+    "tf2onnx",
+    "onnx",
+    "onnx-ir",
+    "onnxruntime",
+    "onnx2torch",
+    "torch",
+    "numpy",
+)
 
 
 @cache

@@ -1,6 +1,6 @@
 """The process of one job: loads what the config names, converts, and writes the files into the staging folder.
 
-Started by worker_process.py as ``python -m torchgraft.pipeline.worker HANDLE``; the job comes as one JSON line on stdin.
+worker_process.py starts it as ``python -m torchgraft.pipeline.worker HANDLE``; the job is one JSON line on stdin.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ def main() -> None:
         events.send(ERROR, **error_to_json(error))
         sys.exit(1)
     except MemoryError:
-        error = ResourceError("memory ran out", where=order.name, fix="give fewer samples, or a machine with more memory")
+        error = ResourceError(
+            "memory ran out", where=order.name, fix="give fewer samples, or a machine with more memory"
+        )
         events.send(ERROR, **error_to_json(error))
         sys.exit(1)
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug, told with its traceback
@@ -131,7 +133,9 @@ def sources_below(base: Path) -> list[str]:
     files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     resolved = {Path(file).resolve() for file in files if file}
     installed = {Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve(), Path(__file__).resolve().parents[1]}
-    own = (path for path in resolved if path.is_relative_to(base) and not any(path.is_relative_to(p) for p in installed))
+    own = (
+        path for path in resolved if path.is_relative_to(base) and not any(path.is_relative_to(p) for p in installed)
+    )
     return sorted(str(path) for path in own)
 
 
@@ -146,7 +150,7 @@ def _bug(error: Exception) -> dict[str, Any]:
 
 
 def _die_with_parent() -> None:
-    """stdin stays open as long as the parent lives: its end is the parent's, also after SIGKILL."""
+    """Stdin stays open as long as the parent lives: its end is the parent's, also after SIGKILL."""
     while os.read(0, 1 << 16):
         pass
     os.killpg(0, signal.SIGKILL)

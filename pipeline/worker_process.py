@@ -1,4 +1,4 @@
-"""One worker from outside: started in a process group of its own, listened to, limited, and ended with all its children."""
+"""One worker from outside: started in its own process group, listened to, limited, and ended with all its children."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ from .worker import WorkOrder
 _POLL_SECONDS = 0.2
 _KEPT_LINES = 20
 # TensorFlow's C++ side tells what hardware it found before any log level of ours reaches it.
-_NATIVE_NOTE = re.compile(r"[IW]\d{4} \d\d:\d\d:|[IW]0000 |WARNING: All log messages before absl|To enable the following instr")
+_NATIVE_NOTE = re.compile(
+    r"[IW]\d{4} \d\d:\d\d:|[IW]0000 |WARNING: All log messages before absl|To enable the following instr"
+)
 
 
 class Listener(StageProgress, Protocol):
@@ -63,7 +65,7 @@ def run_worker(order: WorkOrder, limits: LimitOptions, listener: Listener) -> di
                 process.stdin.flush()
             conversation = _Conversation(process.pid, limits, listener)
             conversation.listen(events, process.stdout)
-            return conversation.result(_exit_status(process, limits, conversation))
+            return conversation.result(_exit_status(process, conversation))
     finally:
         # Also the children that the user's code started: nothing of a job outlives it.
         with contextlib.suppress(ProcessLookupError):
@@ -71,7 +73,7 @@ def run_worker(order: WorkOrder, limits: LimitOptions, listener: Listener) -> di
         process.wait()
 
 
-def _exit_status(process: subprocess.Popen[bytes], limits: LimitOptions, conversation: _Conversation) -> int:
+def _exit_status(process: subprocess.Popen[bytes], conversation: _Conversation) -> int:
     """The worker has closed its pipes; it has the rest of its time to end."""
     try:
         return process.wait(max(conversation.seconds_left, 1.0))
@@ -181,5 +183,3 @@ def _resident_bytes(pid: int) -> int:
         pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
     return 0
-
-

@@ -99,7 +99,9 @@ def _refuse_features(path: Path, text: str) -> None:
         depth -= name.endswith(("MappingEndEvent", "SequenceEndEvent"))
         documents += isinstance(event, DocumentStartEvent)
         if depth > MAX_DEPTH:
-            raise UsageError(f"nested deeper than {MAX_DEPTH} levels", where=where, fix="a config needs no more than four")
+            raise UsageError(
+                f"nested deeper than {MAX_DEPTH} levels", where=where, fix="a config needs no more than four"
+            )
         if documents > 1:
             raise UsageError("a second document starts here", where=where, fix="one file is one job: write two files")
         if isinstance(event, AliasEvent) or getattr(event, "anchor", None):
