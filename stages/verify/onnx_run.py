@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from ..base import Graph, Port, Run
 from ..plan import Array
-from .samples import Samples
+from .samples import Collected, Samples
 
 THREADS = 2
 
@@ -19,7 +19,8 @@ class OnnxRunner:
     """One session for outputs and inner values.
 
     The weights are made from the variables by their recipes and fed as inputs, so they never pass through protobuf,
-    whose limit is 2 GB. The graph runs as it stands: no optimisation of ONNX Runtime's own.
+    whose limit is 2 GB. Of ONNX Runtime's own optimisations only the basic ones run: they move and drop nodes that only
+    move data, and change no value.
 
     Args:
         graph: the graph.
@@ -32,7 +33,7 @@ class OnnxRunner:
         self._graph = graph
         self._weights = {name: recipe.apply(variables) for name, recipe in graph.weights.items()}
         options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.intra_op_num_threads = THREADS
         options.enable_cpu_mem_arena = False
         options.log_severity_level = 3
@@ -44,27 +45,15 @@ class OnnxRunner:
 
     def run(self, samples: Samples) -> Run:
         """Outputs of all samples, layers of the probed ones, in Keras layout."""
-        outputs = self._collect(self._graph.outputs, samples.batches(), samples.count)
-        layers = self._collect(self._graph.boundaries, samples.probes(), samples.probed)
-        return Run(outputs, layers)
-
-    def _collect(
-        self, ports: Sequence[Port], batches: Iterable[tuple[slice, dict[str, Array]]], count: int
-    ) -> dict[str, Array]:
-        """The ports' values of all batches, written where they belong as they come."""
-        whole: dict[str, Array] = {}
-        for place, batch in batches:
-            values = self._values({port.value for port in ports}, batch)
-            single = place == slice(0, count)
-            for name in list(values):
-                value = values.pop(name)
-                if single:
-                    whole[name] = value
-                    continue
-                if name not in whole:
-                    whole[name] = np.empty((count, *value.shape[1:]), value.dtype)
-                whole[name][place] = value
-        return {port.name: port.to_keras(whole[port.value]) for port in ports}
+        outputs, boundaries = self._graph.outputs, self._graph.boundaries
+        collected, layers = Collected(samples.count), Collected(samples.probed)
+        for batch in samples.batches():
+            asked = {port.value for port in (*outputs, *(boundaries if batch.probed else ()))}
+            values = self._values(asked, batch.inputs)
+            collected.add(batch.place, {port.value: values[port.value] for port in outputs})
+            if batch.probed:
+                layers.add(batch.place, values)
+        return Run(_in_keras_layout(outputs, collected.arrays), _in_keras_layout(boundaries, layers.arrays))
 
     def _values(self, names: set[str], batch: Mapping[str, Array]) -> dict[str, Array]:
         """ONNX value → array, for one batch of Keras inputs."""
@@ -74,6 +63,10 @@ class OnnxRunner:
         feed = {name: array for name, array in {**fed, **self._weights}.items() if name in present}
         results = self._session.run(computed, feed) if computed else []
         return dict(zip(computed, results, strict=True)) | {name: fed[name] for name in names & set(fed)}
+
+
+def _in_keras_layout(ports: Sequence[Port], values: Mapping[str, Array]) -> dict[str, Array]:
+    return {port.name: port.to_keras(values[port.value]) for port in ports}
 
 
 def _with_outputs(graph: Graph, ports: Sequence[Port]) -> onnx.ModelProto:

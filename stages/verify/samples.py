@@ -20,6 +20,15 @@ LARGEST_BATCH = 64
 
 
 @dataclass(frozen=True)
+class Batch:
+    """Some samples: their inputs, their place among all, and whether their layers are compared."""
+
+    inputs: Mapping[str, Array]
+    place: slice
+    probed: bool
+
+
+@dataclass(frozen=True)
 class Samples:
     """The inputs cut into batches.
 
@@ -39,18 +48,32 @@ class Samples:
     def count(self) -> int:
         return len(next(iter(self.inputs.values())))
 
-    def batches(self) -> Iterator[tuple[slice, dict[str, Array]]]:
-        """All samples."""
-        return self._cut(self.count, self.batch)
+    def batches(self) -> Iterator[Batch]:
+        """All samples, first the probed ones."""
+        for first, end, size in ((0, self.probed, self.probe_batch), (self.probed, self.count, self.batch)):
+            for start in range(first, end, size):
+                place = slice(start, min(start + size, end))
+                inputs = {name: array[place] for name, array in self.inputs.items()}
+                yield Batch(inputs, place, probed=first == 0)
 
-    def probes(self) -> Iterator[tuple[slice, dict[str, Array]]]:
-        """The first ``probed`` samples."""
-        return self._cut(self.probed, self.probe_batch)
 
-    def _cut(self, count: int, size: int) -> Iterator[tuple[slice, dict[str, Array]]]:
-        for start in range(0, count, size):
-            place = slice(start, min(start + size, count))
-            yield place, {name: array[place] for name, array in self.inputs.items()}
+class Collected:
+    """Arrays of ``count`` samples, put together from batches as they come; a single batch is kept as it is."""
+
+    def __init__(self, count: int) -> None:
+        self.arrays: dict[str, Array] = {}
+        self._count = count
+
+    def add(self, place: slice, values: dict[str, Array]) -> None:
+        """Take the values of one batch out of ``values``."""
+        for name in list(values):
+            value = values.pop(name)
+            if place == slice(0, self._count):
+                self.arrays[name] = value
+                continue
+            if name not in self.arrays:
+                self.arrays[name] = np.empty((self._count, *value.shape[1:]), value.dtype)
+            self.arrays[name][place] = value
 
 
 def samples_of(job: Job, graph: Graph) -> Samples:
