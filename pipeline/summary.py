@@ -6,8 +6,8 @@ A Summary is made where the tensors are (in the worker) and shown where the term
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
@@ -103,7 +103,8 @@ def _mapping(conversion: Conversion) -> Iterator[MappingRow]:
 
 def render(summary: Summary, limit: int | None = None) -> RenderableType:
     """The summary for a rich console; tables end after ``limit`` rows and say so."""
-    parts: list[RenderableType] = [_stage_table(summary), _mapping_table(summary, limit)]
+    parts: list[RenderableType] = [_stage_table(summary)] if summary.stages else []
+    parts.append(_mapping_table(summary, limit))
     parts += [Text(f"Not taken: {name}: {reason}") for name, reason in summary.unused]
     if summary.layers:
         parts.append(_agreement_table("Layers: largest absolute difference", summary.layers, limit))
@@ -123,9 +124,10 @@ def render(summary: Summary, limit: int | None = None) -> RenderableType:
 
 
 def text_of(summary: Summary) -> str:
-    """The whole summary as plain text, every row of it."""
+    """The whole summary as plain text, every row of it; without times, so that a run done again gives it again."""
     stream = io.StringIO()
-    Console(file=stream, width=WIDTH, color_system=None, legacy_windows=False).print(render(summary))
+    console = Console(file=stream, width=WIDTH, color_system=None, legacy_windows=False)
+    console.print(render(replace(summary, stages={})))
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
 
 
@@ -200,7 +202,7 @@ def _agreement_table(title: str, agreements: Iterable[Agreement], limit: int | N
     return _filled(table, rows, limit, "comparison.json")
 
 
-def _filled(table: Table, rows: list[tuple[str, ...]], limit: int | None, source: str) -> Table:
+def _filled(table: Table, rows: Sequence[tuple[str, ...]], limit: int | None, source: str) -> Table:
     for row in rows[:limit]:
         table.add_row(*(Text(cell) for cell in row))
     if limit is not None and len(rows) > limit:

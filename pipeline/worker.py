@@ -60,10 +60,10 @@ def main() -> None:
         events.send(ERROR, **error_to_json(error))
         sys.exit(1)
     except MemoryError:
-        error = ResourceError(
+        fault = ResourceError(
             "memory ran out", where=order.name, fix="give fewer samples, or a machine with more memory"
         )
-        events.send(ERROR, **error_to_json(error))
+        events.send(ERROR, **error_to_json(fault))
         sys.exit(1)
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug, told with its traceback
         events.send(ERROR, **_bug(error))

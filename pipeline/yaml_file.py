@@ -106,8 +106,8 @@ def _refuse_features(path: Path, text: str) -> None:
             raise UsageError("a second document starts here", where=where, fix="one file is one job: write two files")
         if isinstance(event, AliasEvent) or getattr(event, "anchor", None):
             raise UsageError("anchors and aliases are not read", where=where, fix="write the value out")
-        if isinstance(event, NodeEvent) and getattr(event, "tag", None):
-            raise UsageError(f"tags are not read, received {event.tag}", where=where, fix="write plain values")
+        if isinstance(event, NodeEvent) and (tag := getattr(event, "tag", None)):
+            raise UsageError(f"tags are not read, received {tag}", where=where, fix="write plain values")
 
 
 def _fix(error: MarkedYAMLError) -> str:
