@@ -196,6 +196,20 @@ def _embedding(op: Op, call: Call) -> Op:
     return replace(op, hyper={})
 
 
+def _index(op: Op, call: Call) -> Op:
+    """``table[ids]`` as ``embedding``."""
+    if list(call.slots) != ["self"] or len(call.arguments["indices"]) != 1:
+        return op
+    return replace(op, kind="embedding", slots={"weight": call.slots["self"]}, hyper={})
+
+
+def _index_select(op: Op, call: Call) -> Op:
+    """``table.index_select(0, ids)`` as ``embedding``."""
+    if list(call.slots) != ["self"] or call.arguments["dim"] != 0:
+        return op
+    return replace(op, kind="embedding", slots={"weight": call.slots["self"]}, hyper={})
+
+
 def _elementwise(op: Op, call: Call) -> Op:
     """``x + p``: one slot "operand" without leading axes of length 1; ``p - x`` is another kind than ``x - p``."""
     (side, slot), *others = call.slots.items()
@@ -219,4 +233,6 @@ CANONICAL: Mapping[str, Callable[[Op, Call], Op]] = {
     "layer_norm": _layer_norm,
     "group_norm": _group_norm,
     "embedding": _embedding,
+    "index": _index,
+    "index_select": _index_select,
 }

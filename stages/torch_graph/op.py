@@ -11,6 +11,7 @@ Canonical forms, so that equal functions are equal ops:
 3. ``x @ w``, ``addmm`` and ``linear`` are ``linear`` with weight (out, in).
 4. A transposed convolution gives its whole output; ``padding`` crops it and ``output_padding`` extends it after.
 5. The operand of an elementwise op drops its leading axes of length 1.
+6. ``table[ids]`` is ``embedding``.
 """
 
 from __future__ import annotations

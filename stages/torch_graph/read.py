@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -43,8 +45,7 @@ def read(module: nn.Module, inputs: Sequence[torch.Tensor]) -> Reading:
     twin = working_copy(module)
     _run_once(twin, inputs)
     try:
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with torch.no_grad(), _quiet():
             return ExportedReading(torch.export.export(twin, tuple(inputs), strict=False))
     except Exception as error:  # torch.export raises whatever the tracing met; hooks are the answer to all of it
         refusal = f"torch.export: {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
@@ -53,6 +54,22 @@ def read(module: nn.Module, inputs: Sequence[torch.Tensor]) -> Reading:
     except TorchgraftError as error:
         error.details = (*error.details, refusal)
         raise
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without torch's own words on a failing export: the reason is in the exception."""
+    loggers = [logging.getLogger(name) for name in ("torch", "torch.export", "torch._dynamo", "torch.fx")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL + 1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _run_once(module: nn.Module, inputs: Sequence[torch.Tensor]) -> None:
