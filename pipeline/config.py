@@ -125,9 +125,7 @@ class InputsOptions(OptionsOrText):
     factory: str | None = Field(
         None, pattern=_PYTHON_OBJECT.pattern, description="`file.py:function`: gives one array, or name → array."
     )
-    generate: GenerateOptions | None = Field(
-        None, description="Random inputs; what is done where `inputs` is left out."
-    )
+    generate: GenerateOptions | None = Field(None, description="Done also where `inputs` is left out.")
 
     @classmethod
     def from_text(cls, text: str) -> dict[str, Any]:

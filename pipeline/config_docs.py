@@ -26,7 +26,8 @@ def options(group: type[BaseModel] = JobOptions, prefix: str = "") -> Iterator[O
     for name, field in group.model_fields.items():
         inner = group_of(field.annotation)
         doc = " ".join((inner.__doc__ or "").split()) if inner else ""
-        yield Option(prefix + name, _default(field), " ".join(part for part in (doc, field.description) if part))
+        default = "" if prefix and field.is_required() else _default(field)
+        yield Option(prefix + name, default, " ".join(part for part in (doc, field.description) if part))
         if inner is not None:
             yield from options(inner, f"{prefix}{name}.")
 
