@@ -12,7 +12,7 @@ import onnx_ir as ir
 from torch import nn
 
 from ..base import NormalizedGraph
-from .converters import DOMAIN, Source, converter_for
+from .converters import DOMAIN, converter_for, source_of
 
 OUTPUT = "output"
 
@@ -24,9 +24,9 @@ def importable(graph: NormalizedGraph) -> onnx.ModelProto:
     if all(entry.domain != DOMAIN for entry in proto.opset_import):
         proto.opset_import.append(onnx.helper.make_opsetid(DOMAIN, 1))
     constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
+    infos = {info.name: info for info in (*proto.graph.value_info, *proto.graph.input, *proto.graph.output)}
     for node in proto.graph.node:
-        source = _source(node, constants)
-        if converter_for(source) is not None:
+        if converter_for(source_of(node, infos, constants, graph.weights)) is not None:
             node.domain = DOMAIN
     for place, output in enumerate(proto.graph.output):
         name = f"{OUTPUT}_{place}"
@@ -34,11 +34,6 @@ def importable(graph: NormalizedGraph) -> onnx.ModelProto:
         proto.graph.value_info.append(output)
         proto.graph.output[place].CopyFrom(onnx.ValueInfoProto(name=f"{name}/value", type=output.type))
     return proto
-
-
-def _source(node: onnx.NodeProto, constants: dict[str, object]) -> Source:
-    attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
-    return Source(node.op_type, tuple(node.input), attributes, constants, {})
 
 
 def module_names(proto: onnx.ModelProto) -> dict[str, str]:

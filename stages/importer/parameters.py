@@ -78,7 +78,8 @@ _WHY_CONSTANT = {
 
 def _held(node: OnnxNode) -> Mapping[str, int]:
     if node.domain == DOMAIN:
-        return next(one.parameters or {} for one in CONVERTERS if node.operation_type in one.operators)
+        ours = [one.parameters for one in CONVERTERS if node.operation_type in one.operators]
+        return next((parameters for parameters in ours if parameters), {})
     return HELD.get(node.operation_type, {})
 
 

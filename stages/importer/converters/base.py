@@ -6,16 +6,12 @@ Ours stand in onnx2torch's registry under the domain "torchgraft": the nodes are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+import onnx
 import torch
-from onnx2torch.node_converters.registry import add_converter
-from onnx2torch.onnx_graph import OnnxGraph
-from onnx2torch.onnx_node import OnnxNode
-from onnx2torch.utils.common import OnnxMapping, OperationConverterResult
-
 from ...plan import Array
 
 DOMAIN = "torchgraft"
@@ -31,6 +27,8 @@ class Source:
         attributes: by name.
         constants: value name → array, of those inputs that are known and no weights.
         shapes: value name → shape, None where free, of those values whose shape is known.
+        outputs: names of its results.
+        weights: those inputs that a module can hold: weights and constants.
     """
 
     operator: str
@@ -38,6 +36,8 @@ class Source:
     attributes: Mapping[str, Any]
     constants: Mapping[str, Array]
     shapes: Mapping[str, tuple[int | None, ...]]
+    outputs: tuple[str, ...]
+    weights: frozenset[str]
 
     def has(self, index: int) -> bool:
         return index < len(self.inputs) and bool(self.inputs[index])
@@ -51,6 +51,10 @@ class Source:
 
     def shape(self, index: int = 0) -> tuple[int | None, ...] | None:
         return self.shapes.get(self.inputs[index])
+
+    def is_held(self, *indices: int) -> bool:
+        """Whether each of these inputs is a weight or a constant, or left out."""
+        return all(not self.has(index) or self.inputs[index] in self.weights for index in indices)
 
     def is_constant(self, *indices: int) -> bool:
         """Whether each of these inputs is known or left out."""
@@ -73,35 +77,32 @@ class Converter:
     module: Callable[[Source, Mapping[int, torch.Tensor]], torch.nn.Module]
     accepts: Callable[[Source], bool] = lambda source: True
     data: tuple[int, ...] = (0,)
-    parameters: Mapping[str, int] | None = None
+    parameters: Mapping[str, int] = field(default_factory=dict)
 
 
-def source_of(node: OnnxNode, graph: OnnxGraph, constants: Mapping[str, Array]) -> Source:
-    names = [name for name in (*node.input_values, *node.output_values) if name in graph.value_info]
-    shapes = {name: shape for name in names if (shape := _shape(graph.value_info[name])) is not None}
-    known = {name: constants[name] for name in node.input_values if name in constants}
-    return Source(node.operation_type, node.input_values, node.attributes, known, shapes)
+def source_of(
+    proto: onnx.NodeProto, infos: Mapping[str, onnx.ValueInfoProto], constants: Mapping[str, Array], weights: Collection[str]
+) -> Source:
+    """``infos``, ``constants`` and ``weights`` are those of the whole graph."""
+    shapes = {name: shape for name in proto.input if name in infos and (shape := _shape(infos[name])) is not None}
+    return Source(
+        operator=proto.op_type,
+        inputs=tuple(proto.input),
+        attributes={attribute.name: _value(attribute) for attribute in proto.attribute},
+        constants={name: constants[name] for name in proto.input if name in constants},
+        shapes=shapes,
+        outputs=tuple(proto.output),
+        weights=frozenset(name for name in proto.input if name in weights or name in constants),
+    )
 
 
-def _shape(info: Any) -> tuple[int | None, ...] | None:
+def _value(attribute: onnx.AttributeProto) -> Any:
+    value = onnx.helper.get_attribute_value(attribute)
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _shape(info: onnx.ValueInfoProto) -> tuple[int | None, ...] | None:
     tensor = info.type.tensor_type
     if not tensor.HasField("shape"):
         return None
     return tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim)
-
-
-def register(converter: Converter) -> None:
-    """Put ``converter`` into onnx2torch's registry; it refuses a second one of the same name."""
-
-    def convert(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
-        source = source_of(node, graph, graph.constants)
-        weights = {
-            index: graph.initializers[source.inputs[index]].to_torch()
-            for index in (converter.parameters or {}).values()
-            if source.has(index)
-        }
-        inputs = tuple(source.inputs[index] for index in converter.data if index < len(source.inputs))
-        return OperationConverterResult(converter.module(source, weights), OnnxMapping(inputs, node.output_values))
-
-    for operator in converter.operators:
-        add_converter(operator, 1, DOMAIN)(convert)

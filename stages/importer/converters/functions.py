@@ -1,0 +1,62 @@
+"""Operators on elements, or along one axis, that onnx2torch does not know at opset 17 → the torch function of that name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from .base import Converter, Source
+
+
+class Function(nn.Module):
+    """A torch function as a module."""
+
+    def __init__(self, name: str, function: Callable[..., torch.Tensor]) -> None:
+        super().__init__()
+        self.name = name
+        self.function = function
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        return self.function(*inputs)
+
+    def extra_repr(self) -> str:
+        return self.name
+
+
+UNARY: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "Acosh": torch.acosh,
+    "Asinh": torch.asinh,
+    "Atanh": torch.atanh,
+    "Cosh": torch.cosh,
+    "Sinh": torch.sinh,
+}
+BINARY: Mapping[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "GreaterOrEqual": torch.ge,
+    "LessOrEqual": torch.le,
+}
+
+
+def _function(source: Source, weights: Mapping[int, torch.Tensor]) -> nn.Module:
+    return Function(source.operator, {**UNARY, **BINARY}[source.operator])
+
+
+def _thresholded(source: Source, weights: Mapping[int, torch.Tensor]) -> nn.Module:
+    return nn.Threshold(source.attributes.get("alpha", 1.0), 0.0)
+
+
+def _hardmax(source: Source, weights: Mapping[int, torch.Tensor]) -> nn.Module:
+    axis = source.attributes.get("axis", -1)
+
+    def hardmax(x: torch.Tensor) -> torch.Tensor:
+        return functional.one_hot(x.argmax(axis), x.shape[axis]).movedim(-1, axis).to(x.dtype)
+
+    return Function(source.operator, hardmax)
+
+
+FUNCTIONS = Converter(tuple(UNARY), _function)
+COMPARISONS = Converter(tuple(BINARY), _function, data=(0, 1))
+THRESHOLDED_RELU = Converter(("ThresholdedRelu",), _thresholded)
+HARDMAX = Converter(("Hardmax",), _hardmax)

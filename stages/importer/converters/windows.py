@@ -1,0 +1,136 @@
+"""Pad, Resize, Expand and Tile by figures that are known → modules that hold them as numbers.
+
+1. Pad: constant, reflect, edge (``replicate``).
+2. Resize, where ``F.interpolate`` computes the same: nearest with coordinates that are asymmetric and rounded down,
+   linear with half-pixel or aligned coordinates. Otherwise UnsupportedError: onnx2torch would convert with a warning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from ...errors import UnsupportedError
+from .base import Converter, Source
+
+_TORCH_MODE = {"constant": "constant", "reflect": "reflect", "edge": "replicate"}
+_LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
+
+
+class Pad(nn.Module):
+    """``pads`` are ONNX's: the begins of all axes, then the ends."""
+
+    def __init__(self, pads: Sequence[int], mode: str, value: float) -> None:
+        super().__init__()
+        self.pads = torch_pads(pads)
+        self.mode = mode
+        self.value = value
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.mode == "constant":
+            return functional.pad(x, self.pads, value=self.value)
+        return functional.pad(x, self.pads, mode=self.mode)
+
+    def extra_repr(self) -> str:
+        return f"{self.pads}, mode={self.mode!r}, value={self.value}"
+
+
+def torch_pads(pads: Sequence[int]) -> list[int]:
+    """ONNX (begin of each axis, end of each axis) → torch (begin, end, from the last axis), leading zeros left out.
+
+    >>> torch_pads([0, 0, 1, 2, 0, 0, 3, 4])
+    [2, 4, 1, 3]
+    """
+    half = len(pads) // 2
+    pairs = list(zip(pads[:half], pads[half:], strict=True))[::-1]
+    while len(pairs) > 1 and pairs[-1] == (0, 0):
+        pairs.pop()
+    return [pad for pair in pairs for pad in pair]
+
+
+class Resize(nn.Module):
+    """The spatial axes by ``scales``, or to ``sizes``."""
+
+    def __init__(
+        self, mode: str, scales: Sequence[float] | None, sizes: Sequence[int] | None, align_corners: bool | None
+    ) -> None:
+        super().__init__()
+        self.mode = mode
+        self.scales = None if scales is None else list(scales)
+        self.sizes = None if sizes is None else list(sizes)
+        self.align_corners = align_corners
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return functional.interpolate(x, self.sizes, self.scales, self.mode, self.align_corners)
+
+    def extra_repr(self) -> str:
+        return f"mode={self.mode!r}, scales={self.scales}, sizes={self.sizes}"
+
+
+class Expand(nn.Module):
+    """Broadcast to ``shape``, in which 1 leaves an axis as it is."""
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.broadcast_to(torch.broadcast_shapes(x.shape, self.shape))
+
+
+class Tile(nn.Module):
+    """The whole of each axis ``repeats`` times."""
+
+    def __init__(self, repeats: Sequence[int]) -> None:
+        super().__init__()
+        self.repeats = tuple(repeats)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.repeat(self.repeats)
+
+
+def _pad(source: Source, weights: Mapping[int, torch.Tensor]) -> nn.Module:
+    value = source.constant(2)
+    mode = _TORCH_MODE[source.attributes.get("mode", "constant")]
+    return Pad(source.integers(1) or [], mode, 0.0 if value is None else float(value.reshape(())))
+
+
+def _resize(source: Source, weights: Mapping[int, torch.Tensor]) -> nn.Module:
+    spatial = len(source.shape(0) or ()) - 2
+    mode = source.attributes.get("mode", "nearest")
+    coordinates = source.attributes.get("coordinate_transformation_mode", "half_pixel")
+    rounding = source.attributes.get("nearest_mode", "round_prefer_floor")
+    nearest = mode == "nearest" and coordinates == "asymmetric" and rounding == "floor"
+    linear = mode == "linear" and coordinates in ("half_pixel", "pytorch_half_pixel", "align_corners") and spatial in _LINEAR
+    scales, sizes = source.constant(2), source.constant(3)
+    figures = scales if scales is not None and scales.size else sizes
+    whole = figures is not None and (scales is None or not scales.size or scales[:2].tolist() == [1, 1])
+    if not (nearest or linear) or not whole:
+        raise UnsupportedError(
+            f"a Resize with mode={mode}, coordinates={coordinates}, rounding={rounding}, figures {figures} has no like in PyTorch",
+            where=source.outputs[0],
+            fix='use interpolation="nearest" or "bilinear"',
+        )
+    by_scale = figures is scales
+    return Resize(
+        "nearest" if nearest else _LINEAR[spatial],
+        [float(scale) for scale in figures[2:]] if by_scale else None,
+        None if by_scale else [int(size) for size in figures[2:]],
+        None if nearest else coordinates == "align_corners",
+    )
+
+
+def _expand(source: Source, weights: Mapping[int, torch.Tensor]) -> nn.Module:
+    return {"Expand": Expand, "Tile": Tile}[source.operator](source.integers(1) or [])
+
+
+PAD = Converter(
+    ("Pad",),
+    _pad,
+    accepts=lambda source: source.is_constant(1, 2) and source.attributes.get("mode", "constant") in _TORCH_MODE,
+)
+RESIZE = Converter(("Resize",), _resize, accepts=lambda source: source.is_constant(1, 2, 3) and source.shape(0) is not None)
+EXPAND = Converter(("Expand", "Tile"), _expand, accepts=lambda source: source.is_constant(1))
