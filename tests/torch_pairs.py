@@ -12,7 +12,6 @@ import numpy as np
 import onnx_ir
 import torch
 from torch import fx, nn
-
 from torchgraft.stages.base import (
     Artifacts,
     Boundary,
@@ -43,7 +42,7 @@ def randomized(module: nn.Module, seed: int = 0) -> nn.Module:
 
 
 def artifacts(reference: nn.Module, module: nn.Module | None, inputs: Mapping[str, np.ndarray]) -> Artifacts:
-    """What stages 1 to 4 would have given, had the Keras model been ``reference`` with inputs of channels-last layout."""
+    """What stages 1 to 4 would have given, had the Keras model been ``reference`` with channels-last inputs."""
     traced = fx.symbolic_trace(reference.eval())
     arrays = {name: np.asarray(array) for name, array in inputs.items()}
     moves = {

@@ -1,4 +1,4 @@
-"""The user's module run with the grafted state_dict: outputs of all samples, and the aligned layers of the first ones."""
+"""The user's module run with the grafted state_dict: outputs of all samples, aligned layers of the first ones."""
 
 from __future__ import annotations
 

@@ -87,10 +87,9 @@ class Alignment:
 def align(
     reference: Reference, probed: Probe, target: Reading, inputs: Sequence[torch.Tensor], state: State
 ) -> Alignment:
-    """Align the user's module with the probed reference.
+    """Align the user's module, run on ``inputs`` with its own ``state``, with the probed reference.
 
-    Args:
-        state: the user's state_dict as it is (only glue that depends on parameters reads it).
+    Only glue that depends on parameters reads ``state``: what ops give comes from the probe.
     """
     chosen: dict[str, str] = {}
     tried: set[tuple[tuple[str, str], ...]] = set()
@@ -158,11 +157,12 @@ class _Attempt:
             return call.compute()
         self._found.pairs[call.op.name] = pair
         self._free.discard(pair.reference.name)
-        self._variables.update({slot.key: self._reference.variables_of(pair.reference) for slot in call.op.slots.values()})
+        variables = self._reference.variables_of(pair.reference)
+        self._variables.update({slot.key: variables for slot in call.op.slots.values()})
         return _given(pair, self._probed, call)
 
     def _candidates(self, op: Op) -> list[ProbedOp]:
-        """The free ops of its kind and shapes; those of the same Keras variables, where a key of it is placed already."""
+        """The free ops of its kind and shapes; where a key of it is placed already, those of its variables."""
         family = [probed for probed in self._families.get(op.signature, ()) if probed.op.name in self._free]
         for slot in op.slots.values():
             if (known := self._variables.get(slot.key)) is not None:
@@ -179,9 +179,11 @@ class _Attempt:
                 fitting.append((family[position], found))
         if not fitting:
             return None
-        how = f"values: reads what Keras layer {{layer}} reads, on {read.shape[0]} probes"
         (probed, found), reason = self._choose(op, fitting)
-        evidence = how.format(layer=self._reference.layer_of(probed.op)) + (f"; told from {len(fitting) - 1} equal by {reason}" if reason else "")
+        layer = self._reference.layer_of(probed.op)
+        evidence = f"values: reads what Keras layer {layer} reads, on {read.shape[0]} probes"
+        if reason:
+            evidence += f"; told from {len(fitting) - 1} equal by {reason}"
         rivals = tuple(other.op.name for other, _ in fitting if other is not probed)
         return Pair(op, probed.op, found, True, evidence, rivals)
 
@@ -221,7 +223,8 @@ class _Attempt:
             ours_rows, their_rows = as_rows(op, read), as_rows(probed.op, probed.read)
             if ours_rows.shape == their_rows.shape:
                 features = likeliest_features(ours_rows, their_rows)
-        evidence = f"structure: {reason}; what it reads is not what Keras layer {self._reference.layer_of(probed.op)} reads"
+        layer = self._reference.layer_of(probed.op)
+        evidence = f"structure: {reason}; what it reads is not what Keras layer {layer} reads"
         rivals = tuple(other.op.name for other in pool if other is not probed)
         return Pair(op, probed.op, Arrangement(features=features), False, evidence, rivals)
 

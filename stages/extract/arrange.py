@@ -20,7 +20,7 @@ from ..plan import Move, Reorder, Reshape, Transpose
 from ..torch_graph import Op
 
 Index = npt.NDArray[np.int64]
-#: Relative to the largest value. Both sides compute the same glue on the same numbers; only the order of float32 sums differs.
+#: Relative to the largest value: both sides run the same glue on the same numbers, in another order of float32 sums.
 CLOSE = 1e-5
 
 
@@ -57,11 +57,15 @@ def arrangement(target: Op, ours: torch.Tensor, reference: Op, theirs: torch.Ten
     """The Arrangement that makes ``ours`` (what the target op reads) from ``theirs``; None where there is none."""
     if ours.numel() != theirs.numel():
         return None
-    if close(ours, theirs):
-        if target.feature_axis is None or _axis(target, ours) == _axis(reference, theirs):
-            return Arrangement()
     if target.feature_axis is None or reference.feature_axis is None:
-        return _by_axes(target, ours, theirs)
+        return Arrangement() if close(ours, theirs) else _by_axes(target, ours, theirs)
+    if _axis(target, ours) == _axis(reference, theirs) and close(ours, theirs):
+        return Arrangement()
+    return _by_rows(target, ours, reference, theirs)
+
+
+def _by_rows(target: Op, ours: torch.Tensor, reference: Op, theirs: torch.Tensor) -> Arrangement | None:
+    """The same rows of features, the rows or the features in another order."""
     rows_ours, rows_theirs = as_rows(target, ours), as_rows(reference, theirs)
     if rows_ours.shape[1] != rows_theirs.shape[1]:
         return None
@@ -172,7 +176,7 @@ def _by_axes(target: Op, ours: torch.Tensor, theirs: torch.Tensor) -> Arrangemen
 
 
 def moves_between(source: torch.Tensor, wanted: torch.Tensor) -> tuple[Move, ...] | None:
-    """Moves that make ``wanted`` from ``source``: an order of axes, a reshape, or a flatten's order; None where none does.
+    """Moves that make ``wanted`` from ``source``: an order of axes, a reshape, a flatten's order; None where none does.
 
     Example: source (N, C, H, W), wanted (N, H·W·C) → Transpose((0, 2, 3, 1)), Reshape(…).
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -20,6 +19,7 @@ from ..base import (
     Progress,
 )
 from ..errors import MappingError
+from ..plan import Move
 from .findings import Context, find
 from .make_plan import make_plan
 from .reference import Reference, read_reference
@@ -59,7 +59,9 @@ class Extract:
         )
 
 
-def _outputs(module: nn.Module, graph: NormalizedGraph, found: Found):  # type: ignore[no-untyped-def]
+def _outputs(
+    module: nn.Module, graph: NormalizedGraph, found: Found
+) -> tuple[dict[str, tuple[int, tuple[Move, ...]]], list[str]]:
     """Where each Keras output stands among the module's, and the names of those found by position alone."""
     wanted = [
         torch.from_numpy(np.ascontiguousarray(port.to_keras(value.numpy())))
@@ -83,7 +85,7 @@ def _layers(
     wanted = {
         boundary.name: torch.from_numpy(boundary.to_keras(found.probe.kept[place].numpy()))
         for boundary in graph.boundaries
-        if (place := reference.places.get(boundary.name)) in found.probe.kept
+        if (place := reference.places.get(boundary.name, "")) in found.probe.kept
     }
     candidates, unaligned = place_layers(graph.boundaries, wanted, found.alignment.marks)
     names = {name for names in candidates.values() for name in names}
@@ -99,6 +101,5 @@ def _values(module: nn.Module, found: Found, names: set[str]) -> dict[str, torch
         if name in names:
             kept[name] = value
 
-    inputs: Sequence[torch.Tensor] = found.inputs
-    found.reading.run(inputs, module.state_dict(), found.alignment.replay(found.probe), watch)
+    found.reading.run(found.inputs, module.state_dict(), found.alignment.replay(found.probe), watch)
     return kept

@@ -39,7 +39,7 @@ def as_tensor(array: Array) -> torch.Tensor:
 
 
 def fits(module: nn.Module, ports: Sequence[Port]) -> Iterator[Fit]:
-    """The ways worth trying, likeliest first: channels first, then as Keras has it; arguments by name, then in order."""
+    """The ways worth trying, likeliest first: channels first, then Keras' layout; arguments by name, then in order."""
     for order in _orders(module, ports):
         first = {port.name: inverse_moves(port.moves) for port in order}
         yield Fit(first, "channels_first" if any(first.values()) else "")

@@ -29,6 +29,8 @@ def make_plan(
     """The Plan of an alignment.
 
     Args:
+        module: the user's.
+        alignment: its pairs with the imported module.
         recipes: key of the imported module → Recipe.
         variables: path → value, of every variable of the Keras model.
 
@@ -43,9 +45,9 @@ def make_plan(
         _place(pair, recipes, shapes, draft)
     ties = tied_keys(module)
     _share_ties(ties, draft)
-    for key in shapes:
+    for key, shape in shapes.items():
         if key.endswith("num_batches_tracked") and key not in draft.recipes:
-            counter = Fill(0, shapes[key], "int64")
+            counter = Fill(0, shape, "int64")
             draft.recipes[key] = Recipe(counter, ("torch counts training batches here; Keras does not",))
     known = {path: Variable(path, tuple(array.shape), str(array.dtype)) for path, array in variables.items()}
     unused = _unused(known, recipes, draft)

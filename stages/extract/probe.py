@@ -16,7 +16,7 @@ import torch
 from ..torch_graph import Op, OpCall, Reading, State
 from .fingerprint import fingerprint
 
-#: Mostly positive, so that a ReLU leaves enough to tell positions apart, and negative often enough to be told from none.
+#: Mostly positive, so that a ReLU leaves enough to tell positions apart; negative often enough for it to be seen.
 LOW, HIGH = -0.15, 1.0
 
 
@@ -61,11 +61,21 @@ def random_values(shape: Sequence[int], seed: int) -> torch.Tensor:
 
 
 def probe(
-    reading: Reading, inputs: Sequence[torch.Tensor], state: State, seed: int, keep: frozenset[str], constant: frozenset[str]
+    reading: Reading,
+    inputs: Sequence[torch.Tensor],
+    state: State,
+    *,
+    seed: int,
+    keep: frozenset[str],
+    constant: frozenset[str],
 ) -> Probe:
     """Run the reference under the probe.
 
     Args:
+        reading: the reference.
+        inputs: what it is run on.
+        state: its state_dict, for what is left to compute.
+        seed: of the random numbers.
         keep: names of values to keep.
         constant: names of ops that hold constants only (a LayerNormalization without scale and center): glue.
     """

@@ -52,10 +52,10 @@ class Reference:
         return frozenset(variable.path for recipe in recipes for variable in recipe.variables)
 
     def probed(self, target: Reading, seed: int) -> Probe:
-        """This module under the probe, as far as ``target`` has counterparts for ops that hold constants only."""
+        """The imported module under the probe; ops of constants only are ops where ``target`` has a counterpart."""
         keep = frozenset(self.places.values())
         constant = self._constant(target)
-        return probe(self.reading, self.arguments, self.module.state_dict(), seed, keep, constant)
+        return probe(self.reading, self.arguments, self.module.state_dict(), seed=seed, keep=keep, constant=constant)
 
     def _constant(self, target: Reading) -> frozenset[str]:
         """Ops without a variable, where the module has no op for them (``elementwise_affine=False``): glue."""

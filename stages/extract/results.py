@@ -21,6 +21,7 @@ def place_outputs(
     """Keras output name → (position, moves to the Keras array), and the names of those found by position alone.
 
     Args:
+        ports: the Keras outputs.
         wanted: the reference's outputs under the probe, in Keras layout.
         given: the module's outputs under the probe.
     """

@@ -8,7 +8,7 @@ from ..torch_graph import Op
 
 
 def downstream(ops: Mapping[str, Op]) -> dict[str, int]:
-    """name → hash of the op's signature and of all that its output reaches; empty where edges are unknown.
+    """Name → hash of the op's signature and of all that its output reaches; empty where edges are unknown.
 
     ``ops`` are in execution order, so one pass from the last to the first serves (a Weisfeiler-Leman refinement
     of a graph without cycles, taken to its end).
@@ -17,7 +17,7 @@ def downstream(ops: Mapping[str, Op]) -> dict[str, int]:
         return {}
     followers: dict[str, list[int]] = {name: [] for name in ops}
     found: dict[str, int] = {}
-    for name in reversed(ops):
+    for name in reversed(list(ops)):
         op = ops[name]
         found[name] = hash((op.signature, tuple(sorted(followers[name]))))
         for source in op.sources:

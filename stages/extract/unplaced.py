@@ -20,13 +20,12 @@ def table(
     lines = list(faults)
     if missing:
         lines.append("keys without a Keras variable:")
-        for key in missing:
-            lines.append(f"  {key} {shapes[key]}: nearest {_nearest(shapes[key], {l.name: l.shape for l in lost})}")
+        free = {left.name: left.shape for left in lost}
+        lines += [f"  {key} {shapes[key]}: nearest {_nearest(shapes[key], free)}" for key in missing]
     if lost:
         lines.append("Keras variables without a key:")
         free = {key: shapes[key] for key in missing}
-        for left in lost:
-            lines.append(f"  {left.name} {left.shape}: {left.reason}; nearest {_nearest(left.shape, free)}")
+        lines += [f"  {left.name} {left.shape}: {left.reason}; nearest {_nearest(left.shape, free)}" for left in lost]
     if alignment.unplaced:
         lines.append("calls in the module without a counterpart in Keras:")
         lines += [f"  {op.place or op.name} ({op.kind})" for op in alignment.unplaced]

@@ -10,13 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-import torch
 from torch import fx
+from torch._ops import OpOverload
 
 from ..plan import Move, Reshape, Shape, Transpose
 from .op import CHANNELWISE, Op, Slot
 
-aten: Any = torch.ops.aten
 Arguments: TypeAlias = dict[str, Any]
 
 #: Operations that pass a tensor on as it is.
@@ -43,15 +42,15 @@ def shape_of(node: fx.Node) -> Shape:
 def operator_name(node: fx.Node) -> str:
     """``aten.conv2d.padding`` → ``conv2d``."""
     target = node.target
-    return str(target._schema.name.split("::")[-1]) if isinstance(target, torch._ops.OpOverload) else str(target)
+    return target.name().split("::")[-1].split(".")[0] if isinstance(target, OpOverload) else str(target)
 
 
 def arguments_of(node: fx.Node) -> Arguments:
     """The arguments under their schema names, defaults filled in."""
-    if not isinstance(node.target, torch._ops.OpOverload):
+    if not isinstance(node.target, OpOverload):
         return {**{str(i): value for i, value in enumerate(node.args)}, **node.kwargs}
     found: Arguments = {}
-    for position, argument in enumerate(node.target._schema.arguments):
+    for position, argument in enumerate(node.target._schema.arguments):  # noqa: SLF001 - the only public face of a schema
         if position < len(node.args):
             found[argument.name] = node.args[position]
         else:
@@ -160,7 +159,7 @@ def _each(value: Any, count: int) -> tuple[int, ...]:
     return values * count if len(values) == 1 else values
 
 
-def _linear(op: Op, call: Call) -> Op:
+def _linear(op: Op, _call: Call) -> Op:
     return replace(op, hyper={}, feature_axis=-1)
 
 
@@ -192,7 +191,7 @@ def _group_norm(op: Op, call: Call) -> Op:
     return replace(op, hyper=hyper)
 
 
-def _embedding(op: Op, call: Call) -> Op:
+def _embedding(op: Op, _call: Call) -> Op:
     return replace(op, hyper={})
 
 

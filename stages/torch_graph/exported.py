@@ -62,10 +62,7 @@ class _Interpreter(fx.Interpreter):
         self._ops, self._places, self._at_op, self._watch = ops, places, at_op, watch
 
     def run_node(self, n: fx.Node) -> Any:
-        if n.name in self._ops:
-            result = self._at_op(self._call(n))
-        else:
-            result = super().run_node(n)
+        result = self._at_op(self._call(n)) if n.name in self._ops else super().run_node(n)
         if n.name in self._places and isinstance(result, torch.Tensor):
             self._watch(n.name, result)
         return result
@@ -116,7 +113,7 @@ def _read(
 
 
 def _call_of(node: fx.Node, keys: Mapping[str, str], weights: set[str]) -> Call | None:
-    """The node as a Call; None where a parameter comes in a way that has no slot (several parameters in one expression)."""
+    """The node as a Call; None where a parameter comes in without a slot of its own (several in one expression)."""
     arguments = arguments_of(node)
     slots = {}
     for name, value in arguments.items():

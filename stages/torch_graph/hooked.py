@@ -25,7 +25,7 @@ Leaf: TypeAlias = Callable[[Any], tuple[str, dict[str, Any], int | None]]
 
 def _convolution(module: Any) -> tuple[str, dict[str, Any], int | None]:
     rank = len(module.kernel_size)
-    pads = module._reversed_padding_repeated_twice  # how nn.Conv itself keeps 'same' and numbers alike
+    pads = module._reversed_padding_repeated_twice  # noqa: SLF001 - where nn.Conv keeps 'same' and numbers alike
     padding = tuple((pads[2 * axis], pads[2 * axis + 1]) for axis in reversed(range(rank)))
     mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
     hyper = {"stride": module.stride, "dilation": module.dilation, "groups": module.groups, "padding": padding}
@@ -37,7 +37,7 @@ def _transposed(module: Any) -> tuple[str, dict[str, Any], int | None]:
     return f"conv_transpose{len(module.kernel_size)}d", {name: getattr(module, name) for name in names}, 1
 
 
-def _linear(module: Any) -> tuple[str, dict[str, Any], int | None]:
+def _linear(_module: Any) -> tuple[str, dict[str, Any], int | None]:
     return "linear", {}, -1
 
 
@@ -54,11 +54,11 @@ def _group_norm(module: Any) -> tuple[str, dict[str, Any], int | None]:
     return "group_norm", {"eps": module.eps, "groups": module.num_groups, "features": (module.num_channels,)}, None
 
 
-def _embedding(module: Any) -> tuple[str, dict[str, Any], int | None]:
+def _embedding(_module: Any) -> tuple[str, dict[str, Any], int | None]:
     return "embedding", {}, None
 
 
-def _prelu(module: Any) -> tuple[str, dict[str, Any], int | None]:
+def _prelu(_module: Any) -> tuple[str, dict[str, Any], int | None]:
     return "prelu", {}, 1
 
 
@@ -96,8 +96,8 @@ class HookedReading:
             self.ops[call.op.name] = call.op
             return call.compute()
 
-        def place(name: str, value: torch.Tensor) -> None:
-            path = name.split("#")[0]
+        def place(name: str, _value: torch.Tensor) -> None:
+            path = name.partition("#")[0]
             self.results[path] = name
             self.places[name] = f"{path} ({type(self._leaves[path]).__name__})" if path in self._leaves else name
 
@@ -140,7 +140,7 @@ def _leaves(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 def _own_state(module: nn.Module) -> Iterator[str]:
     """Names of what the module itself puts into the state_dict."""
     yield from (name for name, _ in module.named_parameters(recurse=False))
-    hidden = module._non_persistent_buffers_set
+    hidden = module._non_persistent_buffers_set  # noqa: SLF001 - torch has no public way to ask
     yield from (name for name, _ in module.named_buffers(recurse=False) if name not in hidden)
 
 

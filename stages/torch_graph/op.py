@@ -21,21 +21,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from ..plan import Move, Shape
 
-#: Slots that a module may lack, and the constant that says the same: torch's own defaults of ``affine=False``, ``bias=False``.
-NEUTRAL: Mapping[tuple[str, str], float] = {
-    (kind, slot): value
-    for kind in ("batch_norm", "layer_norm", "group_norm", "instance_norm", "linear", "conv1d", "conv2d", "conv3d")
-    + ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
-    for slot, value in (("bias", 0.0), ("weight", 1.0))
-    if slot == "bias" or "norm" in kind
-}
 CHANNELWISE = ("batch_norm", "prelu", "instance_norm")
 CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
 TRANSPOSED = ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+NORMALISATIONS = ("batch_norm", "layer_norm", "group_norm", "instance_norm")
+#: Slots that a module may lack, and the constant that says the same (``affine=False``, ``bias=False``).
+NEUTRAL: Mapping[tuple[str, str], float] = {
+    **{(kind, "bias"): 0.0 for kind in ("linear", *CONVOLUTIONS, *TRANSPOSED, *NORMALISATIONS)},
+    **{(kind, "weight"): 1.0 for kind in NORMALISATIONS},
+}
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ class Op:
             return value
         pads = [side for before_after in reversed(self.hyper["padding"]) for side in before_after]
         if any(pads):
-            value = F.pad(value, pads, mode=self.hyper.get("padding_mode", "constant"))
+            value = functional.pad(value, pads, mode=self.hyper.get("padding_mode", "constant"))
         kernel = self.slots["weight"].shape[2:]
         for axis, (size, stride, dilation) in enumerate(
             zip(kernel, self.hyper["stride"], self.hyper["dilation"], strict=True), start=value.dim() - len(kernel)

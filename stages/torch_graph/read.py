@@ -26,7 +26,7 @@ def working_copy(module: nn.Module) -> nn.Module:
     shared = {id(parameter): parameter for parameter in module.parameters()}
     try:
         twin = copy.deepcopy(module, shared)
-    except Exception as error:
+    except Exception as error:  # a user's __deepcopy__ may raise anything
         raise UnsupportedError(
             f"the module cannot be copied ({type(error).__name__}: {error})",
             where=type(module).__name__,
@@ -47,7 +47,7 @@ def read(module: nn.Module, inputs: Sequence[torch.Tensor]) -> Reading:
     try:
         with torch.no_grad(), _quiet():
             return ExportedReading(torch.export.export(twin, tuple(inputs), strict=False))
-    except Exception as error:  # torch.export raises whatever the tracing met; hooks are the answer to all of it
+    except Exception as error:  # noqa: BLE001 - torch.export raises whatever the tracing met; hooks answer all of it
         refusal = f"torch.export: {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
     try:
         return HookedReading(working_copy(module), inputs)

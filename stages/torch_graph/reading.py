@@ -70,4 +70,3 @@ class Reading(Protocol):
         ``at_op`` gives each op's output; ``watch`` sees every tensor made, op or glue, in execution order.
         Returns the module's outputs, flattened.
         """
-

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+import torchgraft
 from keras import layers
 from keras_models import inputs_for, lenet, randomised
 from torch import nn
-
-import torchgraft
 
 
 def graft(model: keras.Model, module: nn.Module, samples: int = 4) -> torchgraft.Conversion:
@@ -23,7 +22,7 @@ def assert_grafted(model: keras.Model, module: nn.Module, conversion: torchgraft
     assert conversion.verified, [str(finding) for finding in conversion.findings]
     module.load_state_dict(conversion.state_dict, strict=True)
     fresh = inputs_for(model, 4, seed=99)
-    arrays = [array for array in fresh.values()]
+    arrays = list(fresh.values())
     expected = np.asarray(model(arrays if len(arrays) > 1 else arrays[0], training=False))
     laid = [_channels_first(array) for array in arrays]
     with torch.no_grad():
@@ -60,7 +59,8 @@ def test_lenet_onto_a_sequential_with_separate_activations() -> None:
     model = lenet()
     module = nn.Sequential(
         nn.Conv2d(1, 6, 5), nn.Tanh(), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5), nn.Tanh(), nn.AvgPool2d(2),
-        nn.Conv2d(16, 120, 5), nn.Tanh(), nn.Flatten(), nn.Linear(120, 84), nn.Tanh(), nn.Linear(84, 10), nn.Softmax(-1),
+        nn.Conv2d(16, 120, 5), nn.Tanh(), nn.Flatten(), nn.Linear(120, 84), nn.Tanh(),
+        nn.Linear(84, 10), nn.Softmax(-1),
     )  # fmt: skip
     conversion = graft(model, module)
     assert [key for key in conversion.state_dict if key.endswith("weight")] == [f"{i}.weight" for i in (0, 3, 6, 9, 11)]
@@ -97,7 +97,9 @@ def test_one_layer_onto_its_twin(layer: keras.Layer, shape: tuple[int, ...], mod
 @pytest.mark.parametrize("kind", ["channels first", "permutes first"])
 def test_conv1d_flatten_dense(kind: str) -> None:
     model = randomised(
-        keras.Sequential([keras.Input((12, 3)), layers.Conv1D(4, 3, activation="relu"), layers.Flatten(), layers.Dense(5)])
+        keras.Sequential(
+            [keras.Input((12, 3)), layers.Conv1D(4, 3, activation="relu"), layers.Flatten(), layers.Dense(5)]
+        )
     )
 
     class Net(nn.Module):

@@ -27,9 +27,7 @@ def departures(context: Context) -> Iterable[Finding]:
         extra, lacking = _without(ours, theirs), _without(theirs, ours)
         if extra or lacking:
             cause = f"before it the module computes {_listed(ours)}, Keras computes {_listed(theirs)}"
-            fix = " and ".join(
-                [f"remove {_listed(extra)}"] * bool(extra) + [f"add {_listed(lacking)}"] * bool(lacking)
-            )
+            fix = " and ".join([f"remove {_listed(extra)}"] * bool(extra) + [f"add {_listed(lacking)}"] * bool(lacking))
             fix = f"{fix} before {pair.target.place or pair.target.name}"
         else:
             cause = f"it reads other values than Keras layer {layer}, though both compute {_listed(ours)} before it"

@@ -27,7 +27,8 @@ def outputs(context: Context) -> Iterable[Finding]:
         elif context.alignment.departures:
             continue  # the departure before it explains it
         else:
-            cause, fix = f"output {position} of the module is not Keras' {port.name}", "compare what follows the last layer"
+            cause = f"output {position} of the module is not Keras' {port.name}"
+            fix = "compare what follows the last layer in both"
         yield Finding("error", f"output {position}", port.name, cause, fix)
 
 

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch_pairs import extract, images, randomized, run
-
 from torchgraft.stages.errors import DifferenceError, MappingError, UnsupportedError
 from torchgraft.stages.plan import Transpose
 
@@ -16,7 +15,6 @@ from torchgraft.stages.plan import Transpose
 def assert_same(ours: torch.Tensor, theirs: torch.Tensor) -> None:
     """Equal up to 1e-5 of the largest value: float32 sums of a few dozen terms in another order."""
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5 * float(theirs.abs().max()))
-
 
 
 class Reference(nn.Module):
@@ -100,9 +98,7 @@ def test_parallel_branches_of_one_shape_are_told_apart_by_what_follows(reference
 
 def test_each_tensor_is_its_recipe_applied_bit_for_bit(reference: nn.Module) -> None:
     extraction = extract(reference, Mine(last=True), picture=PICTURES)
-    values = {
-        key.replace(".", "/"): tensor.numpy() for key, tensor in reference.state_dict().items() if tensor.dim()
-    }
+    values = {key.replace(".", "/"): tensor.numpy() for key, tensor in reference.state_dict().items() if tensor.dim()}
     for key, array in extraction.state.items():
         if recipe_variables := extraction.plan[key].variables:
             (variable,) = recipe_variables
@@ -161,7 +157,7 @@ def test_a_layer_called_twice_is_one_tensor_twice() -> None:
             return self.last(self.again(self.first(x).tanh()).relu())
 
     assert str(extract(reference, Apart(), x=images(4, 6)).plan["last.weight"]) == "first/weight"
-    with pytest.raises(MappingError, match="1 of 6|2 of 6") as failure:
+    with pytest.raises(MappingError, match=r"of 6 keys|of 6 Keras") as failure:
         extract(randomized(Apart()), Twice(), x=images(4, 6))
     assert "last/weight" in str(failure.value)
 
@@ -370,7 +366,8 @@ def test_a_forward_that_cannot_be_traced_is_read_by_hooks_and_left_as_it_was() -
     extraction = extract(randomized(reference), module, x=images(4, 6))
     assert extraction.reading.how == "forward hooks"
     assert str(extraction.plan["b.weight"]) == "2/weight"
-    assert module.training and module.calls == 0 and float(module.seen) == 0
+    assert module.training
+    assert (module.calls, float(module.seen)) == (0, 0.0)
     assert all(torch.equal(tensor, before[key]) for key, tensor in module.state_dict().items())
     assert not any(child._forward_hooks for child in module.modules())
 
