@@ -42,7 +42,7 @@ def shape_of(node: fx.Node) -> Shape:
 def operator_name(node: fx.Node) -> str:
     """``aten.conv2d.padding`` → ``conv2d``."""
     target = node.target
-    return target.name().split("::")[-1].split(".")[0] if isinstance(target, OpOverload) else str(target)
+    return str(target).split(".")[1] if isinstance(target, OpOverload) else str(target)
 
 
 def arguments_of(node: fx.Node) -> Arguments:
@@ -96,7 +96,8 @@ def _move(node: fx.Node, parent: fx.Node) -> tuple[Move, ...] | None:
     if name == "permute":
         return (Transpose(tuple(axis % rank for axis in arguments_of(node)["dims"])),)
     if name in ("transpose", "swapaxes"):
-        axes = [int(axis) % rank for axis in list(node.args)[1:3]]
+        arguments: list[Any] = list(node.args)
+        axes = [axis % rank for axis in arguments[1:3]]
         perm = list(range(rank))
         perm[axes[0]], perm[axes[1]] = perm[axes[1]], perm[axes[0]]
         return (Transpose(tuple(perm)),)
@@ -121,15 +122,16 @@ def _plain(values: list[Any] | tuple[Any, ...]) -> bool:
 
 def _convolution(op: Op, call: Call) -> Op:
     kernel = call.slots["weight"].shape[2:]
-    hyper = {
+    dilation = _each(call.arguments["dilation"], len(kernel))
+    hyper: dict[str, Any] = {
         "stride": _each(call.arguments["stride"], len(kernel)),
-        "dilation": _each(call.arguments["dilation"], len(kernel)),
+        "dilation": dilation,
         "groups": int(call.arguments["groups"]),
     }
     padding = call.arguments["padding"]
     if isinstance(padding, str):
         # torch puts the odd one behind: _convolution_same in aten/src/ATen/native/Convolution.cpp
-        total = [d * (k - 1) if padding == "same" else 0 for k, d in zip(kernel, hyper["dilation"], strict=True)]
+        total = [d * (k - 1) if padding == "same" else 0 for k, d in zip(kernel, dilation, strict=True)]
         pads = tuple((whole // 2, whole - whole // 2) for whole in total)
     else:
         pads = tuple((pad, pad) for pad in _each(padding, len(kernel)))

@@ -57,10 +57,10 @@ class Reading(Protocol):
     """
 
     how: str
-    ops: Mapping[str, Op]
-    places: Mapping[str, str]
-    results: Mapping[str, str]
-    glue: Mapping[str, tuple[str, tuple[str, ...]]]
+    ops: dict[str, Op]
+    places: dict[str, str]
+    results: dict[str, str]
+    glue: dict[str, tuple[str, tuple[str, ...]]]
 
     def run(
         self, inputs: Sequence[torch.Tensor], state: State, at_op: AtOp = compute, watch: Watch = ignore
