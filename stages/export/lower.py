@@ -57,18 +57,26 @@ def _values(graph: ir.Graph) -> list[ir.Value]:
 
 def _name_values(graph: ir.Graph, traced: Traced) -> None:
     """Give the inputs their Keras names and every other value a name without tf2onnx's ":0"."""
-    taken = Names()
+    _fix_constants(graph, traced)
     wanted = {f"input_{place}:0": (entry.name, entry.shape) for place, entry in enumerate(traced.inputs)}
     wanted |= {f"weight_{place}:0": (path, None) for place, path in enumerate(traced.variables)}
-    others = _values(graph)[len(graph.inputs) :]
+    taken = Names()
     for value in graph.inputs:
         name, shape = wanted[value.name]
         value.name = taken.unique(name)
         value.shape = graph_shape(shape) if shape is not None else value.shape
-    for value in others:
+    for value in _values(graph)[len(graph.inputs) :]:
         value.name = taken.unique(value.name.removesuffix(":0"))
-    for value in graph.outputs:
-        value.shape = None
+        if not value.is_initializer():
+            value.shape = None  # tf2onnx's are not always right; they are inferred again
+
+
+def _fix_constants(graph: ir.Graph, traced: Traced) -> None:
+    """Inputs that stand for constants become initializers."""
+    for value in [value for value in graph.inputs if value.name in traced.constants]:
+        graph.inputs.remove(value)
+        value.const_value = ir.tensor(traced.constants[value.name], name=value.name)
+        graph.register_initializer(value)
 
 
 def _write_site(

@@ -39,6 +39,7 @@ class Traced:
         sites: the calls that a handler writes, by token.
         boundaries: (call, position, shape, dtype), by token.
         scopes: name scope of a call → layer path, for messages.
+        constants: arrays that the model holds outside its variables, by the name of the function's extra argument.
     """
 
     function: Any
@@ -48,6 +49,7 @@ class Traced:
     sites: tuple[tuple[WholeLayer, Site], ...]
     boundaries: tuple[tuple[LayerCall, int, tuple[int | None, ...], str], ...]
     scopes: Mapping[str, str]
+    constants: Mapping[str, Array]
 
 
 @dataclass
@@ -148,4 +150,22 @@ def trace(model: keras.Model, given: Mapping[str, Array]) -> Traced:
         tuple(tracer.sites),
         tuple(tracer.boundaries),
         tracer.scopes,
+        _constants(concrete),
     )
+
+
+def _constants(concrete: Any) -> dict[str, Array]:
+    """What the function reaches beside its arguments: tensors that a layer made once, outside its variables.
+
+    Raises:
+        UnsupportedError: it reaches a TensorFlow variable, whose value would be frozen unseen.
+    """
+    found = {}
+    for outer, inner in concrete.graph.captures:
+        if inner.dtype == tf.resource:
+            raise UnsupportedError(
+                f"the model uses a TensorFlow variable or table that Keras does not track ({inner.name})",
+                fix="create it with add_weight, or assign it to an attribute of a layer as a keras.Variable",
+            )
+        found[inner.name] = outer.numpy()
+    return found

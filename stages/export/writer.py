@@ -66,10 +66,11 @@ class Writer:
         shape: Sequence[Size] | None = None,
         domain: str = "",
         main: bool = False,
+        label: str = "",
         **attributes: Any,
     ) -> ir.Value:
-        """Add a node with one output. ``main``: it bears the layer's own name."""
-        name = self._names.nodes.unique(self._prefix if main else f"{self._prefix}/{op_type}")
+        """Add a node with one output. ``main``: it bears the layer's own name; ``label``: its name inside the layer."""
+        name = self._names.nodes.unique(self._prefix if main else f"{self._prefix}/{label or op_type}")
         node = ir.node(op_type, inputs, attributes, domain=domain, name=name)
         value = node.outputs[0]
         value.name = self._names.values.unique(f"{name}/value" if main else name)

@@ -6,19 +6,39 @@ import keras
 
 from .base import Site, WholeLayer
 from .batch_normalization import BATCH_NORMALIZATION
-from .conv import CONV
+from .conv import CONV, DEPTHWISE_CONV, SEPARABLE_CONV
+from .conv_transpose import CONV_TRANSPOSE
 from .dense import DENSE
+from .embedding import EMBEDDING
+from .global_pooling import GLOBAL_POOLING
+from .group_normalization import GROUP_NORMALIZATION
+from .layer_normalization import LAYER_NORMALIZATION
+from .normalization import NORMALIZATION
 from .pooling import POOLING
+from .prelu import PRELU
 from .reshaping import PERMUTE, REPEAT_VECTOR, RESHAPE
+from .resizing import CROPPING, UP_SAMPLING, ZERO_PADDING
 
 WHOLE_LAYERS: tuple[WholeLayer, ...] = (
     DENSE,
+    EMBEDDING,
     CONV,
+    DEPTHWISE_CONV,
+    SEPARABLE_CONV,
+    CONV_TRANSPOSE,
     BATCH_NORMALIZATION,
+    LAYER_NORMALIZATION,
+    GROUP_NORMALIZATION,
     POOLING,
+    GLOBAL_POOLING,
+    ZERO_PADDING,
+    CROPPING,
+    UP_SAMPLING,
     RESHAPE,
     PERMUTE,
     REPEAT_VECTOR,
+    PRELU,
+    NORMALIZATION,
 )
 
 # What a subclass may define and still compute what its base does.
