@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -111,9 +112,8 @@ class Buildah:
     def run(self, *arguments: str, mount: Path) -> subprocess.CompletedProcess[str]:
         container = self._buildah("from", IMAGE).stdout.strip()
         try:
-            entrypoint = self._buildah(
-                "inspect", "--format", '{{join .OCIv1.Config.Entrypoint " "}}', container
-            ).stdout.split()
+            described = json.loads(self._buildah("inspect", container).stdout)
+            entrypoint = described["OCIv1"]["config"]["Entrypoint"]
             options = ["--isolation", "chroot", "--volume", f"{mount}:/work", container]
             return self._buildah("run", *options, "--", *entrypoint, *arguments, check=False)
         finally:
