@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from .conversion import Conversion
 
 WIDTH = 140
-RUNTIMES = {"keras": "Keras", "onnxruntime": "ONNX Runtime", "torch": "PyTorch"}
+RUNTIMES = {
+    "keras": "Keras",
+    "onnxruntime raw": "ONNX Runtime (raw graph)",
+    "onnxruntime": "ONNX Runtime",
+    "torch": "PyTorch",
+}
 
 
 @dataclass(frozen=True)
@@ -152,7 +157,7 @@ def graph_error(verification: Verification, job: Job) -> DifferenceError:
     return DifferenceError(
         f"{first.name} differs between {_pair(first)}: {first.reason}",
         where=job.model_source,
-        fix="report it with the model: the exported graph is torchgraft's own work; a wider tolerance would hide it",
+        fix="widen `tolerance` where this is only rounding; otherwise report it with the model: the graph is torchgraft's own",
         details=tuple(f"  {row.name}, {_pair(row)}: {row.reason}" for row in differing),
     )
 
