@@ -25,6 +25,7 @@ class Builder:
         nodes: in execution order.
         weights: name of a weight input → (value, Recipe).
         constants: the initializers.
+        numbers: name of a value that is one number throughout → the number.
         kept: how many Transposes and Gathers had to be written because a layout did not fit.
     """
 
@@ -36,7 +37,8 @@ class Builder:
         self._names: set[str] = set()
         self._by_expression: dict[Expression, ir.Value] = {}
         self._by_content: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
-        self._converted: dict[tuple[str, Layout], ir.Value] = {}
+        self.numbers: dict[str, Array] = {}
+        self._converted: dict[tuple[str, Layout, Layout], ir.Value] = {}
 
     def unique(self, name: str) -> str:
         """``name``, or ``name#2`` … where it is taken. Dots would part a torch module path."""
@@ -114,7 +116,7 @@ class Builder:
         return self._convert(held, layout)
 
     def _convert(self, view: View, layout: Layout) -> tuple[ir.Value, str]:
-        key = view.value.name or "", layout
+        key = view.value.name or "", view.layout, layout
         if key in self._converted:
             return self._converted[key], ""
         assert view.shape is not None
@@ -126,7 +128,8 @@ class Builder:
             (value,) = self.node("Gather", [value, index], {"axis": axis}, [(view.dtype, have)], f"{view.value.name}/reorder")
             written.append(f"Gather on axis {axis}")
         want = tuple(have[axis] for axis in perm)
-        if [axis for axis in perm if have[axis] != 1] != sorted(axis for axis in perm if have[axis] != 1):
+        longer = [axis for axis in perm if have[axis] != 1]
+        if longer != sorted(longer) or (want != have and want.count(None) > 1):
             (value,) = self.node("Transpose", [value], {"perm": perm}, [(view.dtype, want)], f"{view.value.name}/transpose")
             written.append(f"Transpose{perm}")
         elif want != have:

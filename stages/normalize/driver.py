@@ -24,6 +24,7 @@ from .builder import Builder
 from .held import Constant, Held, View, Weight, shape_of
 from .layout import Layout
 from .rules import KERAS_LAYOUT, RULES
+from .shapes import infer_missing
 from .site import Rule, Site, operator_of
 
 ROUNDS = 3
@@ -45,7 +46,7 @@ class Pass:
 
 
 def rewritten(raw: Graph, model: ir.Model) -> Pass:
-    """The best of the rounds. ``model`` is the raw model with shapes inferred."""
+    """The best of the rounds. ``model`` is a copy of the raw model; it gets the shapes that are found on the way."""
     wishes = wishes_up(model.graph, {})
     best = pass_down(raw, model.graph, wishes)
     last = best
@@ -99,6 +100,7 @@ def pass_down(raw: Graph, graph: ir.Graph, wishes: Mapping[str, Layout]) -> Pass
         held[name] = Constant(initializer.const_value.numpy())
     for node in graph:
         given = [None if value is None else held[value.name or ""] for value in node.inputs]
+        infer_missing(node, given)
         for output, result in zip(node.outputs, _rewrite(node, given, builder, wishes, rewrites), strict=True):
             held[output.name or ""] = result
     return Pass(builder, inputs, held, tuple(rewrites))

@@ -161,7 +161,8 @@ def reshaped(source: FreeShape, target: FreeShape, layout: Layout) -> tuple[Free
         placed.append((min(positions), physical))
         if len(to_axes) == 1:
             orders[to_axes[0]] = order
-    physical_axes = [axis for _, axes in sorted(placed, key=lambda item: item[0]) for axis in axes] + ones
+    longer = [axis for _, axes in sorted(placed, key=lambda item: item[0]) for axis in axes]
+    physical_axes = list(range(len(target))) if longer == sorted(longer) else longer + ones
     perm = tuple(physical_axes.index(axis) for axis in range(len(target)))
     return tuple(target[axis] for axis in physical_axes), Layout(perm, tuple(orders))
 

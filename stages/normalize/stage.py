@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, TypeVar
 
-import onnx
 import onnx_ir as ir
 
 from ..base import Artifacts, Boundary, ExportedGraph, Graph, NormalizedGraph, Port, Progress
@@ -15,6 +14,7 @@ from .builder import Builder
 from .driver import Pass, rewritten
 from .held import View
 from .names import name_by_boundary
+from .shapes import with_port_shapes
 
 P = TypeVar("P", bound=Port)
 
@@ -37,7 +37,7 @@ class Normalize:
 
 def normalized(raw: Graph) -> NormalizedGraph:
     """The raw graph rewritten; ``raw`` is not changed."""
-    done = rewritten(raw, _with_shapes(raw.model))
+    done = rewritten(raw, with_port_shapes(raw))
     builder = done.builder
     inputs = tuple(_tapped(port, done.inputs[port.value]) for port in raw.inputs)
     outputs = _outputs(raw.outputs, done)
@@ -55,11 +55,6 @@ def normalized(raw: Graph) -> NormalizedGraph:
         unkept={**raw.unkept, **unkept},
         rewrites=done.rewrites,
     )
-
-
-def _with_shapes(model: ir.Model) -> ir.Model:
-    """A copy in which every value that ONNX can infer a shape of has one. Weights are inputs, so it is small."""
-    return ir.from_proto(onnx.shape_inference.infer_shapes(ir.to_proto(model), data_prop=True))
 
 
 def _tapped(port: P, view: View) -> P:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from torch import nn
@@ -56,7 +57,17 @@ def _hardmax(source: Source, weights: Mapping[int, torch.Tensor]) -> nn.Module:
     return Function(source.operator, hardmax)
 
 
+def _cumsum(source: Source, weights: Mapping[int, torch.Tensor]) -> nn.Module:
+    (axis,) = source.integers(1) or [0]
+    return Function(source.operator, partial(torch.cumsum, dim=axis))
+
+
 FUNCTIONS = Converter(tuple(UNARY), _function)
 COMPARISONS = Converter(tuple(BINARY), _function, data=(0, 1))
 THRESHOLDED_RELU = Converter(("ThresholdedRelu",), _thresholded)
+CUMSUM = Converter(
+    ("CumSum",),
+    _cumsum,
+    accepts=lambda source: source.is_constant(1) and not any(source.attributes.get(name) for name in ("exclusive", "reverse")),
+)
 HARDMAX = Converter(("Hardmax",), _hardmax)

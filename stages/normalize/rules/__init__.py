@@ -8,6 +8,7 @@ from .batch_normalization import BATCH_NORMALIZATION
 from .broadcast import BROADCAST
 from .concat import CONCAT
 from .elementwise import ELEMENTWISE
+from .fill import FILL
 from .identity import IDENTITY
 from .keras_layout import KERAS_LAYOUT
 from .layer_normalization import LAYER_NORMALIZATION
@@ -32,6 +33,7 @@ RULES: tuple[Rule, ...] = (
     REDUCE,
     SELECT,
     WINDOWS,
+    FILL,
     SHAPE,
     BATCH_NORMALIZATION,
     LAYER_NORMALIZATION,

@@ -4,7 +4,8 @@
 2. The nodes below wish for the output's features in an order (Dense → Reshape → ConvTranspose): the weight's output
    axis and the bias are put into it by their Recipes.
 3. MatMul of a value of two axes with a weight is a Gemm that keeps its weight as [out, in].
-4. The input stands in another layout: back to Keras' layout first, as the product runs over the last axis.
+4. A product of two values whose common axis is in the same order in both: as they stand.
+5. The input stands in another layout: back to Keras' layout first, as the product runs over the last axis.
 """
 
 from __future__ import annotations
@@ -20,10 +21,21 @@ from ..site import Rule, Site
 
 def rewrite(site: Site) -> list[Held]:
     if site.node.op_type == "MatMul" and not _is_linear(site):
-        return site.emit([site.plain(index, "a product of two values") for index in range(2)], [None])
+        return _of_two_values(site)
     if site.node.op_type == "Gemm" and (site.attribute("transA", 0) or len(site.shape(1) or ()) != 2):
         return site.emit([site.plain(index, "a product with its first factor transposed") for index in range(len(site.held))], [None])
     return _linear(site)
+
+
+def _of_two_values(site: Site) -> list[Held]:
+    left, right = site.view(0), site.view(1)
+    if left.shape and right.shape and len(left.shape) > 1 and len(right.shape) > 1:
+        common = left.layout.orders[-1]
+        across = Layout.plain(len(left.shape)).with_order(len(left.shape) - 1, common)
+        down = Layout.plain(len(right.shape)).with_order(len(right.shape) - 2, common)
+        if common and (left.layout, right.layout) == (across, down):
+            return site.emit([left.value, right.value], [None])
+    return site.emit([site.plain(index, "a product of two values") for index in range(2)], [None])
 
 
 def _is_linear(site: Site) -> bool:

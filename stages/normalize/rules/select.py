@@ -40,7 +40,7 @@ def _slice(site: Site) -> list[Held]:
     for axis in axis_list:
         layout = layout.with_order(axis, None)
     value = site.placed(0, layout, "an axis that is sliced is in another order")
-    standing = np.asarray([layout.perm[axis] for axis in axis_list], dtype=np.int64)
+    standing = np.asarray([layout.perm[axis] for axis in axis_list], dtype=starts.dtype)
     rest = [("starts", starts), ("ends", ends), ("axes", standing), ("steps", steps)]
     constants = [site.builder.constant(array, f"{site.name}/{name}") for name, array in rest if array is not None]
     return site.emit([value, *constants], [layout])

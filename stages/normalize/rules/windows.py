@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from ..held import Held
+from ..held import Held, shape_of
 from ..layout import FreeShape, Layout
 from ..site import Rule, Site
 
@@ -70,7 +70,10 @@ def _arranged(layout: Layout, figures: Sequence[float]) -> list[float]:
 
 
 def wishes(node: ir.Node, index: int, layout: Layout) -> Layout | None:
-    return layout.without_orders() if index == 0 else None
+    value = node.inputs[0]
+    shape = None if value is None else shape_of(value)
+    same_rank = shape is not None and len(shape) == len(layout.perm)
+    return layout.without_orders() if index == 0 and same_rank else None
 
 
-WINDOWS = Rule("windows", ("Pad", "Resize", "Tile", "Expand"), rewrite, wishes)
+WINDOWS = Rule("windows", ("Pad", "Resize", "Tile"), rewrite, wishes)
