@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -23,24 +24,20 @@ def in_wheel(path: Path) -> str:
 
 
 def sources() -> set[str]:
-    return {
-        in_wheel(path) for folder in ("pipeline", "stages") for path in (REPOSITORY / folder).rglob("*.py")
-    }
+    return {in_wheel(path) for folder in ("pipeline", "stages") for path in (REPOSITORY / folder).rglob("*.py")}
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> zipfile.ZipFile:
-    """Built from a copy, so that no build folder of before adds to it; without network, with the test extra's setuptools."""
-    import shutil
-
+    """Built from a copy, so that no build folder of before adds to it; without network, by the test extra's setuptools."""
     folder = tmp_path_factory.mktemp("wheel")
     copy = folder / "source"
     for name in ("pipeline", "stages"):
         shutil.copytree(REPOSITORY / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(REPOSITORY / name, copy / name)
-    command = ["pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "-w", str(folder), str(copy)]
-    subprocess.run([sys.executable, "-m", *command], check=True)
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(folder)]
+    subprocess.run([sys.executable, "-m", "pip", "wheel", *options, str(copy)], check=True)
     (built,) = folder.glob("*.whl")
     return zipfile.ZipFile(built)
 
@@ -64,9 +61,8 @@ def test_the_command_is_in_the_wheel(wheel):
 
 def loaded_by(*program: str) -> set[str]:
     """The heavy libraries that a fresh interpreter has loaded after the statements."""
-    text = "; ".join(
-        [*program, "import sys", "print(*[m for m in ('tensorflow', 'keras', 'torch', 'onnxruntime') if m in sys.modules])"]
-    )
+    heavy = ("tensorflow", "keras", "torch", "onnxruntime")
+    text = "; ".join([*program, "import sys", f"print(*[name for name in {heavy} if name in sys.modules])"])
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True, cwd="/")
     return set(done.stdout.splitlines()[-1].split())
 

@@ -66,7 +66,7 @@ def test_row_26_a_config_that_multiplies_itself_is_refused_before_it_is_built(tm
     path.write_text(content)
     program = "import sys; from torchgraft.pipeline.config_file import read_config; read_config(sys.argv[1])"
     done = subprocess.run(
-        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, timeout=SECONDS, cwd=tmp_path
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, timeout=SECONDS, check=False
     )
     assert "UsageError" in done.stderr
 

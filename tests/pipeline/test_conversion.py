@@ -164,7 +164,7 @@ def test_the_onnx_file_computes_what_keras_computes(conversion, model, images, t
 
     conversion.write_onnx(tmp_path)
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
-    (port,) = [entry for entry in session.get_inputs()]
+    (port,) = session.get_inputs()
     value = images.transpose(0, 3, 1, 2) if port.shape[1:] == [3, 9, 11] else images
     (ours,) = session.run(None, {port.name: np.ascontiguousarray(value)})
     np.testing.assert_allclose(ours, np.asarray(model(images)), **CLOSE)
