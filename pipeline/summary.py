@@ -157,7 +157,7 @@ def graph_error(verification: Verification, job: Job) -> DifferenceError:
     return DifferenceError(
         f"{first.name} differs between {_pair(first)}: {first.reason}",
         where=job.model_source,
-        fix="widen `tolerance` where this is only rounding; otherwise report it with the model: the graph is torchgraft's own",
+        fix="widen `tolerance` where this is only rounding; otherwise report it: the graph is torchgraft's own work",
         details=tuple(f"  {row.name}, {_pair(row)}: {row.reason}" for row in differing),
     )
 

@@ -29,7 +29,7 @@ def sources() -> set[str]:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> zipfile.ZipFile:
-    """Built from a copy, so that no build folder of before adds to it; without network, by the test extra's setuptools."""
+    """Built from a copy, so that no build folder of before adds to it; without network."""
     folder = tmp_path_factory.mktemp("wheel")
     copy = folder / "source"
     for name in ("pipeline", "stages"):
