@@ -18,8 +18,8 @@ RUN --mount=type=secret,id=pip,target=/run/pip.conf,mode=0444,required=false \
 FROM ${BASE_IMAGE}
 COPY --from=build /opt/torchgraft /opt/torchgraft
 RUN useradd --uid 10001 --no-create-home torchgraft
-# A container may run as any user (--user); Keras and matplotlib look for a home that they can write to.
-ENV PATH=/opt/torchgraft/bin:${PATH} HOME=/tmp PYTHONUNBUFFERED=1 TF_CPP_MIN_LOG_LEVEL=2
+# A container may run as any user (--user), who then has neither a home nor a name: libraries ask for both.
+ENV PATH=/opt/torchgraft/bin:${PATH} HOME=/tmp LOGNAME=torchgraft PYTHONUNBUFFERED=1 TF_CPP_MIN_LOG_LEVEL=2
 USER torchgraft
 WORKDIR /work
 ENTRYPOINT ["torchgraft"]

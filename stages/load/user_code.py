@@ -21,8 +21,6 @@ from typing import Any
 
 from ..errors import TorchgraftError, UsageError
 
-_MARK = "__torchgraft_folder__"
-
 
 def is_code(target: str) -> bool:
     """True for ``file.py:name``, the form of a factory."""
@@ -74,8 +72,7 @@ def call(function: Callable[..., Any], target: str, base: Path, error: type[Torc
 def running(error: type[TorchgraftError], doing: str, folder: Path) -> Iterator[None]:
     """Run the user's code inside: its folder importable, its prints on stderr, what it raises turned into ``error``."""
     folder = folder.resolve()
-    _forget_other_folders(folder)
-    before = set(sys.modules)
+    _forget_namesakes(folder)
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
     try:
@@ -88,7 +85,6 @@ def running(error: type[TorchgraftError], doing: str, folder: Path) -> Iterator[
     finally:
         with contextlib.suppress(ValueError):
             sys.path.remove(str(folder))
-        _mark(set(sys.modules) - before, folder)
 
 
 def _module_of_file(path: Path) -> ModuleType:
@@ -113,21 +109,22 @@ def _module_of_file(path: Path) -> ModuleType:
     return module
 
 
-def _mark(names: set[str], folder: Path) -> None:
-    """Remember which modules came from a user's folder."""
-    for name in names:
-        module = sys.modules.get(name)
-        file = getattr(module, "__file__", None)
-        if file and Path(file).resolve().is_relative_to(folder) and "site-packages" not in file:
-            setattr(module, _MARK, str(folder))
-
-
-def _forget_other_folders(folder: Path) -> None:
-    """Another job's ``layers.py`` must not answer this job's ``import layers``."""
+def _forget_namesakes(folder: Path) -> None:
+    """Another job's ``layers.py`` must not answer this job's ``import layers``: drop it, unless it is installed."""
+    own = {path.stem for path in folder.glob("*.py")} | {path.name for path in folder.iterdir() if path.is_dir()}
+    own.discard(__name__.partition(".")[0])
     for name, module in list(sys.modules.items()):
-        kept = getattr(module, "__dict__", {}).get(_MARK)
-        if kept is not None and kept != str(folder) and not name.startswith("torchgraft_user_"):
+        file = getattr(module, "__file__", None)
+        if name.partition(".")[0] in own and file and not _is_of(file, folder) and not _is_installed(file):
             del sys.modules[name]
+
+
+def _is_of(file: str, folder: Path) -> bool:
+    return Path(file).resolve().is_relative_to(folder)
+
+
+def _is_installed(file: str) -> bool:
+    return "site-packages" in Path(file).parts or any(_is_of(file, Path(p)) for p in (sys.prefix, sys.base_prefix))
 
 
 def _what(raised: BaseException, doing: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 from torchgraft.stages import load
@@ -23,6 +25,17 @@ def test_two_jobs_each_get_their_own_net_and_their_own_siblings(tmp_path):
     for job, size in (("one", 2), ("two", 5), ("one", 2)):
         assert load.torch_module("net.py:Net", {"size": 4}, tmp_path / job).fc.weight.shape == (size, 4)
         assert load.torch_module("net:Net", {}, tmp_path / job).fc.weight.shape == (size, 3)
+
+
+def test_what_is_installed_is_never_dropped_for_a_namesake(tmp_path):
+    import json
+
+    write(tmp_path, "json.py", "")
+    write(tmp_path, "torch.py", "")
+    write(tmp_path, "net.py", NET)
+    assert isinstance(load.torch_module("net.py:Net", {}, tmp_path), torch.nn.Module)
+    assert sys.modules["json"] is json
+    assert sys.modules["torch"] is torch
 
 
 def test_a_function_or_a_module_as_it_stands_will_do(tmp_path):
