@@ -54,7 +54,7 @@ def layer_paths(model: keras.Model) -> dict[str, keras.Layer]:
     seen = {id(model)}
 
     def walk(container: keras.Layer, prefix: str) -> None:
-        for layer in container._flatten_layers(include_self=False, recursive=False):
+        for layer in _parts(container):
             if id(layer) in seen:
                 continue
             seen.add(id(layer))
@@ -64,6 +64,12 @@ def layer_paths(model: keras.Model) -> dict[str, keras.Layer]:
 
     walk(model, "")
     return found
+
+
+def _parts(container: keras.Layer) -> list[keras.Layer]:
+    """The layers that ``container`` holds itself. Keras has a public name for them on models only."""
+    parts: list[keras.Layer] = container._flatten_layers(include_self=False, recursive=False)  # noqa: SLF001
+    return parts
 
 
 def variable_paths(model: keras.Model) -> dict[str, keras.Variable]:
@@ -76,7 +82,7 @@ def variable_paths(model: keras.Model) -> dict[str, keras.Variable]:
     seen: set[int] = set()
     layers = layer_paths(model)
     for prefix, layer in [*((f"{path}/", layer) for path, layer in layers.items()), ("", model)]:
-        inner = {id(variable) for part in layer._layers for variable in part.variables}
+        inner = {id(variable) for part in _parts(layer) for variable in part.variables}
         for variable in layer.variables:
             if id(variable) in seen or (id(variable) in inner and layer is not model):
                 continue

@@ -75,7 +75,7 @@ def _incomparable(runtimes: tuple[str, str], ours: Array, theirs: Array) -> str:
         return f"dtype {ours.dtype} against {theirs.dtype}"
     if ours.size == 0:
         return f"shape {ours.shape} is empty: nothing was compared"
-    bad = [_first_not_finite(array) for array in (ours, theirs)]
+    bad = [first_not_finite(array) for array in (ours, theirs)]
     if all(bad):
         return f"{bad[0]} on both sides"
     return next((f"{what} in {runtime}" for what, runtime in zip(bad, runtimes, strict=True) if what), "")
@@ -88,8 +88,8 @@ def _kind(array: Array) -> str:
     return "float" if "float" in array.dtype.name else array.dtype.name
 
 
-def _first_not_finite(array: Array) -> str:
-    """ "NaN at (0, 4)", or "" where every value is finite."""
+def first_not_finite(array: Array) -> str:
+    """Say "NaN at (0, 4)", or "" where every value is finite."""
     if _kind(array) != "float":
         return ""
     finite = np.isfinite(array)

@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from keras_models import randomised
-
 import keras
 from keras import layers
+from keras_models import randomised
 
 SERIES, MAP, VOLUME, VECTOR = (11, 6), (9, 11, 6), (5, 7, 6, 4), (6,)
 
@@ -37,7 +36,9 @@ class Case:
     dtype: str = "float32"
 
 
-def case(name: str, shape: tuple[int, ...], kind: type, *args, inputs: int = 1, dtype: str = "float32", **options) -> Case:
+def case(
+    name: str, shape: tuple[int, ...], kind: type, *args, inputs: int = 1, dtype: str = "float32", **options
+) -> Case:
     return Case(name, shape, lambda name: kind(*args, name=name, **options), inputs, dtype)
 
 
@@ -200,7 +201,9 @@ def _activations() -> Iterator[Case]:
 
 
 def _activation(name: str):
-    return getattr(keras.activations, name) if name != "threshold" else lambda x: keras.activations.threshold(x, 0.2, -1)
+    return (
+        getattr(keras.activations, name) if name != "threshold" else lambda x: keras.activations.threshold(x, 0.2, -1)
+    )
 
 
 def _identities() -> Iterator[Case]:

@@ -38,7 +38,7 @@ def onnx_from_traced(traced: Traced) -> onnx.ModelProto:
     with _captured_log() as log:
         try:
             frozen = tf2onnx.tf_loader.from_function(function, inputs, outputs)
-            model, _ = tf2onnx.convert._convert_common(
+            model, _ = tf2onnx.convert._convert_common(  # noqa: SLF001 - from_function has no way past its own check of ops
                 frozen,
                 name="torchgraft",
                 opset=OPSET,

@@ -9,13 +9,14 @@ from onnx_ir.passes import common as passes
 from ..base import Boundary, Port
 from .convert import TRACE_DOMAIN
 from .functions import add_functions
-from .trace import SITE, Traced, onnx_dtype
+from .trace import SITE, CallEnd, Traced, onnx_dtype
+from .whole import Site, WholeLayer
 from .writer import GraphNames, Names, Writer, graph_shape
 
 BOUNDARY_KEY = "torchgraft.boundary"
 
 
-def lowered(proto: onnx.ModelProto, traced: Traced) -> ir.Model:
+def lowered(proto: onnx.ModelProto, traced: Traced, model_name: str) -> ir.Model:
     """Replace every opaque node: by its layer's nodes, or at a boundary by an Identity named after it.
 
     Inputs are named after Keras' inputs, weights after their variables, boundary values after their boundaries.
@@ -31,13 +32,15 @@ def lowered(proto: onnx.ModelProto, traced: Traced) -> ir.Model:
         if node.domain == TRACE_DOMAIN:
             kind, place, *weight_names = node.attributes["token"].as_string().split()
             if kind == SITE:
-                _write_site(graph, names, node, traced, int(place), weight_names)
+                _write_site(graph, names, node, traced.sites[int(place)], weight_names)
             else:
-                _write_boundary(graph, names, node, traced, int(place))
+                _write_boundary(graph, names, node, traced.boundaries[int(place)])
     _pass_outputs_through(graph)
+    graph.name, graph.doc_string, model.producer_name = model_name, None, "torchgraft"
     graph.opset_imports.pop(TRACE_DOMAIN, None)
     graph.opset_imports.pop("ai.onnx.ml", None)
     passes.RemoveUnusedNodesPass()(model)
+    _drop_unused_weights(graph, traced)
     add_functions(model)
     _infer_shapes(model)
     return model
@@ -49,6 +52,13 @@ def _infer_shapes(model: ir.Model) -> None:
     passes.ShapeInferencePass()(model)
     for value, shape in known.items():
         value.shape = shape
+
+
+def _drop_unused_weights(graph: ir.Graph, traced: Traced) -> None:
+    """The model's own inputs stay, used or not."""
+    for value in list(graph.inputs)[len(traced.inputs) :]:
+        if not value.uses() and value not in graph.outputs:
+            graph.inputs.remove(value)
 
 
 def _values(graph: ir.Graph) -> list[ir.Value]:
@@ -80,9 +90,9 @@ def _fix_constants(graph: ir.Graph, traced: Traced) -> None:
 
 
 def _write_site(
-    graph: ir.Graph, names: GraphNames, node: ir.Node, traced: Traced, place: int, weight_names: list[str]
+    graph: ir.Graph, names: GraphNames, node: ir.Node, written: tuple[WholeLayer, Site], weight_names: list[str]
 ) -> None:
-    handler, site = traced.sites[place]
+    handler, site = written
     x, *weights = node.inputs
     x.shape, x.dtype = graph_shape(site.input_shape), onnx_dtype(site.input_dtype)
     writer = Writer(graph, names, site.name.replace("#", "_"))
@@ -91,14 +101,13 @@ def _write_site(
     _replace(graph, node, result)
 
 
-def _write_boundary(graph: ir.Graph, names: GraphNames, node: ir.Node, traced: Traced, place: int) -> None:
-    call, position, shape, dtype = traced.boundaries[place]
-    name = call.boundary(position)
+def _write_boundary(graph: ir.Graph, names: GraphNames, node: ir.Node, end: CallEnd) -> None:
+    name = end.name
     identity = ir.node("Identity", [node.inputs[0]], name=names.nodes.unique(f"{name}/output".replace("#", "_")))
     identity.metadata_props[BOUNDARY_KEY] = name
     value = identity.outputs[0]
     value.name = names.values.unique(name)
-    value.shape, value.dtype = graph_shape(shape), onnx_dtype(dtype)
+    value.shape, value.dtype = graph_shape(end.shape), onnx_dtype(end.dtype)
     graph.insert_before(node, [identity])
     _replace(graph, node, value)
 
@@ -138,13 +147,12 @@ def boundaries_in(model: ir.Model, traced: Traced) -> tuple[tuple[Boundary, ...]
         if BOUNDARY_KEY in node.metadata_props
     }
     kept, unkept = [], {}
-    for call, position, shape, dtype in traced.boundaries:
-        name = call.boundary(position)
-        if name in values:
-            kind = type(call.layer).__name__
-            kept.append(Boundary(name, values[name].name, shape, dtype, layer=call.path, layer_class=kind))
+    for end in traced.boundaries:
+        if end.name in values:
+            layer, kind = end.call.path, type(end.call.layer).__name__
+            kept.append(Boundary(end.name, values[end.name].name, end.shape, end.dtype, layer=layer, layer_class=kind))
         else:
-            unkept[name] = "no output of the model depends on it"
+            unkept[end.name] = "no output of the model depends on it"
     return tuple(kept), unkept
 
 

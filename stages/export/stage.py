@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import keras
 import numpy as np
 
 from ..base import Artifacts, ExportedGraph, Job, Progress
-from ..keras_layers import variable_paths
-from ..plan import Recipe, Variable
+from ..errors import DifferenceError
+from ..keras_io import call_model, model_inputs
+from ..keras_layers import layer_paths, variable_paths
+from ..measure import first_not_finite
+from ..plan import Array, Recipe, Variable
 from .convert import onnx_from_traced
 from .lower import boundaries_in, lowered, ports
 from .refusals import refuse_unsupported
@@ -26,11 +30,13 @@ class Export:
     def run(self, artifacts: Artifacts, progress: Progress) -> ExportedGraph:
         job = artifacts[Job]
         refuse_unsupported(job.model)
+        _build_rest(job)
+        variables = {path: np.asarray(variable) for path, variable in variable_paths(job.model).items()}
+        _refuse_not_finite(variables)
         progress.step("tracing the Keras model")
         traced = trace(job.model, job.inputs)
         progress.step(f"converting {len(traced.boundaries)} layer calls to ONNX")
-        model = lowered(onnx_from_traced(traced), traced)
-        variables = {path: np.asarray(variable) for path, variable in variable_paths(job.model).items()}
+        model = lowered(onnx_from_traced(traced), traced, job.model.name)
         inputs, outputs = ports(model, traced)
         boundaries, unkept = boundaries_in(model, traced)
         present = {value.name for value in model.graph.inputs}
@@ -40,3 +46,23 @@ class Export:
             if path in present
         }
         return ExportedGraph(model, weights, inputs, outputs, boundaries, unkept, variables)
+
+
+def _build_rest(job: Job) -> None:
+    """Build what Keras builds only when it is first used (a layer given as an activation), before anything is traced."""
+    if all(layer.built for layer in layer_paths(job.model).values()):
+        return
+    names = [entry.name for entry in model_inputs(job.model, job.inputs)]
+    call_model(job.model, [keras.ops.convert_to_tensor(job.inputs[name][:1]) for name in names], names)
+
+
+def _refuse_not_finite(variables: Mapping[str, Array]) -> None:
+    """Raise one DifferenceError that lists every weight with a NaN or Inf: nothing it touches can be verified."""
+    found = [f"weight {path}: {what}" for path, array in variables.items() if (what := first_not_finite(array))]
+    if found:
+        raise DifferenceError(
+            f"{len(found)} weights hold values that are not finite, so nothing can be verified",
+            where=found[0],
+            details=tuple(found[1:]),
+            fix="train the model again from a checkpoint before the values broke",
+        )

@@ -9,7 +9,8 @@ inputs, and its token tells which entry of ``Traced`` it stands for. What it giv
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,13 +19,27 @@ import numpy as np
 import onnx_ir as ir
 import tensorflow as tf
 
-from ..errors import UnsupportedError
+from ..errors import TorchgraftError, UnsupportedError
 from ..keras_io import KerasInput, call_model, model_inputs, named_outputs
 from ..keras_layers import LayerCall, intercepted_calls, variable_paths
 from ..plan import Array
 from .whole import Site, WholeLayer, whole_layer
 
 SITE, BOUNDARY = "site", "boundary"
+
+
+@dataclass(frozen=True)
+class CallEnd:
+    """One output of one layer call, where a boundary stands."""
+
+    call: LayerCall
+    position: int
+    shape: tuple[int | None, ...]
+    dtype: str
+
+    @property
+    def name(self) -> str:
+        return self.call.boundary(self.position)
 
 
 @dataclass(frozen=True)
@@ -37,7 +52,7 @@ class Traced:
         variables: path of each variable, in order of its arguments ``weight_0`` …
         outputs: names of the model's outputs, in order.
         sites: the calls that a handler writes, by token.
-        boundaries: (call, position, shape, dtype), by token.
+        boundaries: the outputs of all calls, by token.
         scopes: name scope of a call → layer path, for messages.
         constants: arrays that the model holds outside its variables, by the name of the function's extra argument.
     """
@@ -47,7 +62,7 @@ class Traced:
     variables: tuple[str, ...]
     outputs: tuple[tuple[str, tuple[int | None, ...], str], ...]
     sites: tuple[tuple[WholeLayer, Site], ...]
-    boundaries: tuple[tuple[LayerCall, int, tuple[int | None, ...], str], ...]
+    boundaries: tuple[CallEnd, ...]
     scopes: Mapping[str, str]
     constants: Mapping[str, Array]
 
@@ -57,8 +72,23 @@ class _Tracer:
     """Collects what the opaque operations stand for while Keras runs the model."""
 
     sites: list[tuple[WholeLayer, Site]] = field(default_factory=list)
-    boundaries: list[tuple[LayerCall, int, tuple[int | None, ...], str]] = field(default_factory=list)
+    boundaries: list[CallEnd] = field(default_factory=list)
     scopes: dict[str, str] = field(default_factory=dict)
+    failure: TorchgraftError | None = None
+
+    @contextmanager
+    def traceable(self, where: str) -> Iterator[None]:
+        """Turn what the model's own code raises on symbols into an UnsupportedError.
+
+        The innermost layer's is kept: Keras raises every error anew, as the same type with another text
+        (``inject_argument_info_in_traceback``), at each layer around it.
+        """
+        try:
+            yield
+        except Exception as error:
+            if self.failure is None:
+                self.failure = error if isinstance(error, TorchgraftError) else _untraceable(error, where)
+            raise self.failure from error
 
     def around(
         self, call: LayerCall, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -67,11 +97,9 @@ class _Tracer:
         scope = scope if scope[0].isalnum() else f"_{scope}".replace("_", "L", 1)
         self.scopes[scope] = call.path
         with tf.name_scope(f"{scope}/"):
-            handler = whole_layer(call.layer)
-            if handler is not None and len(args) == 1 and tf.is_tensor(args[0]) and not _masked(kwargs):
-                result = self._whole(handler, call, args[0])
-            else:
-                result = original(*args, **kwargs)
+            handler = _handler(call.layer, args, kwargs)
+            with self.traceable(f"layer {call.path}"):
+                result = original(*args, **kwargs) if handler is None else self._whole(handler, call, args[0])
             return self._marked(call, result)
 
     def _whole(self, handler: WholeLayer, call: LayerCall, x: tf.Tensor) -> tf.Tensor:
@@ -98,17 +126,31 @@ class _Tracer:
         for position, value in enumerate(flat):
             if tf.is_tensor(value):
                 flat[position] = opaque(f"{BOUNDARY} {len(self.boundaries)}", [value], value.shape, value.dtype)
-                self.boundaries.append((call, position, tuple(value.shape), value.dtype.name))
+                self.boundaries.append(CallEnd(call, position, tuple(value.shape), value.dtype.name))
         return keras.tree.pack_sequence_as(result, flat)
 
 
-def _masked(kwargs: Mapping[str, Any]) -> bool:
-    return kwargs.get("mask") is not None
+def _handler(layer: keras.Layer, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> WholeLayer | None:
+    """The handler for this call, if its one argument is a tensor and the handler knows what a mask means."""
+    handler = whole_layer(layer)
+    if handler is None or len(args) != 1 or not isinstance(args[0], tf.Tensor):
+        return None
+    return None if handler.reads_mask and kwargs.get("mask") is not None else handler
+
+
+def _untraceable(error: Exception, where: str) -> UnsupportedError:
+    lines = str(error).strip().splitlines() or [""]
+    return UnsupportedError(
+        f"its call cannot be traced: {type(error).__name__}: {lines[0]}",
+        where=where,
+        fix="let its call use keras.ops only, without branching on the values of tensors",
+        details=tuple(lines[1:]),
+    )
 
 
 def onnx_dtype(name: str) -> ir.DataType:
-    """ "float32" → FLOAT."""
-    return ir.DataType.from_numpy(np.dtype(name if name != "string" else "object"))
+    """Of a numpy name: "float32" → FLOAT."""
+    return ir.DataType.from_numpy(np.dtype(name))
 
 
 def opaque(token: str, inputs: Sequence[tf.Tensor], shape: Any, dtype: tf.DType) -> tf.Tensor:
@@ -120,8 +162,7 @@ def opaque(token: str, inputs: Sequence[tf.Tensor], shape: Any, dtype: tf.DType)
 def trace(model: keras.Model, given: Mapping[str, Array]) -> Traced:
     """Run ``model`` once on symbols.
 
-    Args:
-        given: input name → array; its sizes beyond the batch are those of the graph.
+    ``given`` has an array for every input name; its sizes beyond the batch are those of the graph.
     """
     inputs = model_inputs(model, given)
     variables = variable_paths(model)
@@ -131,7 +172,7 @@ def trace(model: keras.Model, given: Mapping[str, Array]) -> Traced:
     def function(*arguments: tf.Tensor) -> list[tf.Tensor]:
         tensors, weights = arguments[: len(inputs)], arguments[len(inputs) :]
         scope = keras.StatelessScope(state_mapping=list(zip(variables.values(), weights, strict=True)))
-        with scope, intercepted_calls(model, tracer.around):
+        with scope, intercepted_calls(model, tracer.around), tracer.traceable(f"model {model.name}"):
             named = named_outputs(model, call_model(model, tensors, [entry.name for entry in inputs]))
         outputs.extend((name, tuple(value.shape), value.dtype.name) for name, value in named.items())
         return list(named.values())

@@ -82,7 +82,7 @@ class Writer:
     def constant(self, array: Array, name: str) -> ir.Value:
         """A constant of the graph."""
         unique = self._names.values.unique(f"{self._prefix}/{name}")
-        value = ir.Value(name=unique, const_value=ir.tensor(np.ascontiguousarray(array), name=unique))
+        value = ir.Value(name=unique, const_value=ir.tensor(np.asarray(array, order="C"), name=unique))
         value.dtype, value.shape = value.const_value.dtype, ir.Shape(array.shape)
         self._graph.register_initializer(value)
         return value

@@ -9,6 +9,7 @@ import onnx
 import onnx_ir as ir
 
 from ..base import Graph, Port, Run
+from ..errors import UnsupportedError
 from ..plan import Array
 from .samples import Collected, Samples
 
@@ -37,11 +38,16 @@ class OnnxRunner:
         options.intra_op_num_threads = THREADS
         options.enable_cpu_mem_arena = False
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            _with_outputs(graph, [*graph.outputs, *graph.boundaries]).SerializeToString(),
-            options,
-            providers=["CPUExecutionProvider"],
-        )
+        proto = _with_outputs(graph, [*graph.outputs, *graph.boundaries])
+        try:
+            self._session = onnxruntime.InferenceSession(
+                proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+        except onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented as error:
+            raise UnsupportedError(
+                f"ONNX Runtime has no implementation: {str(error).splitlines()[0]}",
+                fix="save the model with float32 as its dtype policy",
+            ) from error
 
     def run(self, samples: Samples) -> Run:
         """Outputs of all samples, layers of the probed ones, in Keras layout."""

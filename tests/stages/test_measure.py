@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-
 from torchgraft.stages.base import Tolerance
 from torchgraft.stages.measure import agreement
 
@@ -38,8 +37,8 @@ def test_figures_are_those_of_the_definitions():
 def test_the_limit_is_relative_to_the_largest_value_of_keras():
     theirs = np.array([100.0, 1e-9])
     limit = TOLERANCE.atol + TOLERANCE.rtol * 100.0
-    assert compare(theirs + [0.0, limit * 0.999], theirs).agrees
-    assert not compare(theirs + [0.0, limit * 1.001], theirs).agrees
+    assert compare(theirs + np.array([0.0, limit * 0.999]), theirs).agrees
+    assert not compare(theirs + np.array([0.0, limit * 1.001]), theirs).agrees
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -57,7 +57,7 @@ def whole_layer(layer: keras.Layer) -> WholeLayer | None:
 def _computes_as(kind: type, base: type) -> bool:
     between = kind.__mro__[: kind.__mro__.index(base)]
     return all(
-        name in HARMLESS or not callable(value) and not isinstance(value, property)
+        name in HARMLESS or not (callable(value) or isinstance(value, property))
         for step in between
         for name, value in vars(step).items()
     )

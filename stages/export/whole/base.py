@@ -46,7 +46,7 @@ class Site:
         return self.input_shape[1:-1] if self.channels_last else self.input_shape[2:]
 
 
-def accepts_all(site: Site) -> str:
+def accepts_all(_: Site) -> str:
     """For handlers without an option that they refuse."""
     return ""
 
@@ -60,11 +60,13 @@ class WholeLayer:
         weights: the layer's attributes that hold its weights; one that is None is left out.
         write: (writer, site, input, weights by attribute) → output in Keras layout.
         refuse: why it cannot write this call, or "".
-        applies: whether the call is one for the handler at all; where it is not, TensorFlow's own operations stand.
+        applies: whether the layer is one for the handler at all; where it is not, TensorFlow's own operations stand.
+        reads_mask: the layer computes something else when it gets a mask; TensorFlow's own operations stand then.
     """
 
     layers: tuple[type[keras.Layer], ...]
     write: Callable[[Writer, Site, ir.Value, Weights], ir.Value]
     weights: tuple[str, ...] = ()
     refuse: Callable[[Site], str] = accepts_all
-    applies: Callable[[keras.Layer], bool] = lambda layer: True
+    applies: Callable[[keras.Layer], bool] = lambda _: True
+    reads_mask: bool = False

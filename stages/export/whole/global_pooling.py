@@ -35,4 +35,4 @@ def _write(nodes: Writer, site: Site, x: ir.Value, weights: Weights) -> ir.Value
     return nodes.channels_last(y) if site.channels_last else y
 
 
-GLOBAL_POOLING = WholeLayer(layers=(*MAXIMA, *MEANS), write=_write)
+GLOBAL_POOLING = WholeLayer(layers=(*MAXIMA, *MEANS), write=_write, reads_mask=True)

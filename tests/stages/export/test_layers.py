@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 
+import keras
 import numpy as np
 import pytest
 from keras_models import inputs_for
 from layer_table import CASES, shapes, table_model
-
-import keras
 from torchgraft.stages.base import Artifacts, Job, Silent, Tolerance
 from torchgraft.stages.export import Export
 from torchgraft.stages.measure import agreement
