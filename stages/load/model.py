@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,21 +18,14 @@ if TYPE_CHECKING:
 
 _SKIPPED = "Skipping nested container"
 _FACTORY = "give a factory 'file.py:function' that builds the model in your own code and loads its weights"
-# Fragments of Keras' messages (keras/src/saving/serialization_lib.py) → the error they mean.
-_MESSAGES: tuple[tuple[str, type[TorchgraftError]], ...] = (
-    ("Requested the deserialization of a Python lambda", RefusedError),
-    ("disallowed during deserialization for security", RefusedError),
-    ("Not allowed:", RefusedError),
-    ("Requested the deserialization of a `Lambda`", RefusedError),
-    ("Could not locate", UnsupportedError),
-    ("Unknown layer", UnsupportedError),
-    ("Unknown activation", UnsupportedError),
-    ("could not be deserialized properly", UnsupportedError),
-    ("Could not deserialize", UnsupportedError),
-    ("Cannot deserialize", UnsupportedError),
-    ("Could not interpret", UnsupportedError),
-    ("Unrecognized keyword arguments", UnsupportedError),
+# Of Keras' messages in safe mode (keras/src/saving/serialization_lib.py and saving_lib.py).
+_REFUSALS = (
+    "Requested the deserialization of a",
+    "disallowed during deserialization for security",
+    "Not allowed:",
 )
+# Functions of keras/src/saving/saving_lib.py and keras/src/legacy/saving/legacy_h5_format.py.
+_WEIGHT_LOADERS = {"_load_state", "_raise_loading_failure", "load_weights_from_hdf5_group"}
 
 
 def keras_model(source: str | Path, base: Path | None = None, sha256: str | None = None) -> keras.Model:
@@ -108,8 +102,17 @@ def _translated(error: Exception, stored: StoredModel) -> TorchgraftError:
     text = str(error)
     first = text.partition("\n\n")[0].partition(" Full object config")[0].strip()[:600]
     where = str(stored.path)
-    for fragment, kind in _MESSAGES:
-        if fragment in text:
-            return kind(f"Keras cannot rebuild the model: {first}", where=where, fix=_FACTORY)
-    reason = order_fault(stored) or f"Keras cannot load it ({type(error).__name__}): {first}"
+    told = f"{type(error).__name__}: {first}"
+    if any(fragment in text for fragment in _REFUSALS):
+        return RefusedError(f"Keras refuses the model ({told})", where=where, fix=_FACTORY)
+    if not _was_loading_weights(error):
+        what = f"this Keras cannot rebuild the model, written by Keras {stored.keras_version} ({told})"
+        return UnsupportedError(what, where=where, fix=_FACTORY)
+    reason = order_fault(stored) or f"Keras cannot load the weights ({told})"
     return CorruptInputError(reason, where=where, fix="save the model again from the program that trained it")
+
+
+def _was_loading_weights(error: Exception) -> bool:
+    """Whether the architecture stood already: a wrong one is unsupported, wrong weights are corrupt."""
+    frames = {frame.name for frame in traceback.extract_tb(error.__traceback__)}
+    return bool(frames & _WEIGHT_LOADERS)

@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from keras_models import randomised
 from torchgraft.stages import load
 from torchgraft.stages.errors import CorruptInputError, RefusedError, UnsupportedError, UsageError
 
@@ -47,6 +48,50 @@ def test_a_saved_model_computes_what_it_did(saved, name):
     model = load.keras_model(name, saved)
     # Zero tolerance: the same weights, the same program.
     assert np.array_equal(model.predict(SAMPLES, verbose=0), np.load(saved / "expected.npy"))
+
+
+def frozen_in_part():
+    import keras
+    from keras import layers
+
+    block = keras.Sequential([keras.Input((4,)), layers.Dense(4), layers.BatchNormalization()], name="block")
+    block.layers[0].trainable = False
+    frozen = layers.BatchNormalization(trainable=False)
+    return keras.Sequential([keras.Input((4,)), block, frozen, layers.Dense(3, trainable=False), layers.Dense(2)])
+
+
+def recurrent():
+    import keras
+    from keras import layers
+
+    both = layers.Bidirectional(layers.LSTM(4, return_sequences=True))
+    return keras.Sequential([keras.Input((5, 3)), both, layers.GRU(3), layers.PReLU()])
+
+
+def two_inputs_shared_layer():
+    import keras
+    from keras import layers
+
+    left, right, shared = keras.Input((4,), name="left"), keras.Input((4,), name="right"), layers.Dense(3)
+    return keras.Model({"left": left, "right": right}, layers.Dot(1)([shared(left), shared(right)]))
+
+
+def adapted_statistics():
+    import keras
+    from keras import layers
+
+    scale = layers.Normalization()
+    scale.adapt(SAMPLES)
+    return keras.Sequential([keras.Input((4,)), scale, layers.Dropout(0.5), layers.Dense(2, dtype="float16")])
+
+
+@pytest.mark.parametrize("build", [frozen_in_part, recurrent, two_inputs_shared_layer, adapted_statistics])
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_the_proof_raises_no_false_alarm(tmp_path, build, suffix):
+    model = randomised(build())
+    model.save(tmp_path / f"model{suffix}")
+    loaded = load.keras_model(f"model{suffix}", tmp_path)
+    assert load.inspect(tmp_path / f"model{suffix}").parameters == loaded.count_params()
 
 
 @pytest.mark.parametrize("name", ["model.keras", "model.h5"])
