@@ -30,7 +30,9 @@ def importable(graph: NormalizedGraph) -> onnx.ModelProto:
             node.domain = DOMAIN
     for place, output in enumerate(proto.graph.output):
         name = f"{OUTPUT}_{place}"
-        proto.graph.node.append(onnx.helper.make_node("Identity", [output.name], [f"{name}/value"], name=f"{name}/node"))
+        proto.graph.node.append(
+            onnx.helper.make_node("Identity", [output.name], [f"{name}/value"], name=f"{name}/node")
+        )
         proto.graph.value_info.append(output)
         proto.graph.output[place].CopyFrom(onnx.ValueInfoProto(name=f"{name}/value", type=output.type))
     return proto

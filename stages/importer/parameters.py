@@ -50,7 +50,8 @@ def _module_recipes(
         made = np.asarray(recipe.apply(variables))
         held = tensor.numpy()
         # Bytes, not values: NaN must be equal to itself, and 0.0 must not pass for -0.0.
-        assert made.shape == held.shape and made.tobytes() == held.tobytes(), f"{node.unique_name}.{key} is not {recipe}"
+        same = made.shape == held.shape and made.tobytes() == held.tobytes()
+        assert same, f"{node.unique_name}.{key} is not {recipe}"
         recipes[key] = recipe
     return recipes
 
@@ -65,7 +66,9 @@ def _recipe(name: str, tensor: torch.Tensor, node: OnnxNode, weights: Mapping[st
         return weights[value].then(Transpose((1, 0))) if turned else weights[value]
     array = tensor.numpy()
     if array.size and (array == array.flat[0]).all():
-        return Recipe(Fill(array.flat[0].item(), array.shape, array.dtype.name)).because(_WHY_CONSTANT.get(name, _UNSTORED))
+        return Recipe(Fill(array.flat[0].item(), array.shape, array.dtype.name)).because(
+            _WHY_CONSTANT.get(name, _UNSTORED)
+        )
     return None
 
 

@@ -26,6 +26,7 @@ class Builder:
         weights: name of a weight input → (value, Recipe).
         constants: the initializers.
         numbers: name of a value that is one number throughout → the number.
+        dims: name of a value that is a shape → its entries, None for the batch.
         kept: how many Transposes and Gathers had to be written because a layout did not fit.
     """
 
@@ -38,6 +39,7 @@ class Builder:
         self._by_expression: dict[Expression, ir.Value] = {}
         self._by_content: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
         self.numbers: dict[str, Array] = {}
+        self.dims: dict[str, FreeShape] = {}
         self._converted: dict[tuple[str, Layout, Layout], ir.Value] = {}
 
     def unique(self, name: str) -> str:
@@ -79,6 +81,7 @@ class Builder:
         inputs: Sequence[ir.Value | None],
         attributes: Mapping[str, Any],
         outputs: Sequence[tuple[ir.DataType | None, FreeShape | None]],
+        *,
         name: str,
         domain: str = "",
     ) -> tuple[ir.Value, ...]:
@@ -86,7 +89,11 @@ class Builder:
         name = self.unique(name)
         # A value bears its node's name; the set of names holds it once for both, as ONNX keeps the two apart.
         values = [
-            ir.val(name if place == 0 else self.unique(f"{name}:{place}"), dtype, None if shape is None else ir.Shape(shape))
+            ir.val(
+                name if place == 0 else self.unique(f"{name}:{place}"),
+                dtype,
+                None if shape is None else ir.Shape(shape),
+            )
             for place, (dtype, shape) in enumerate(outputs)
         ]
         self.nodes.append(ir.node(operator, inputs, attributes, domain=domain, outputs=values, name=name))
@@ -125,12 +132,16 @@ class Builder:
         have = view.layout.physical_shape(view.shape)
         for axis, indices in gathers:
             index = self.constant(np.asarray(indices, dtype=np.int64), "order")
-            (value,) = self.node("Gather", [value, index], {"axis": axis}, [(view.dtype, have)], f"{view.value.name}/reorder")
+            (value,) = self.node(
+                "Gather", [value, index], {"axis": axis}, [(view.dtype, have)], name=f"{view.value.name}/reorder"
+            )
             written.append(f"Gather on axis {axis}")
         want = tuple(have[axis] for axis in perm)
         longer = [axis for axis in perm if have[axis] != 1]
         if longer != sorted(longer) or (want != have and want.count(None) > 1):
-            (value,) = self.node("Transpose", [value], {"perm": perm}, [(view.dtype, want)], f"{view.value.name}/transpose")
+            (value,) = self.node(
+                "Transpose", [value], {"perm": perm}, [(view.dtype, want)], name=f"{view.value.name}/transpose"
+            )
             written.append(f"Transpose{perm}")
         elif want != have:
             value = self.reshape(value, want, view.dtype, f"{view.value.name}/reshape")
@@ -148,9 +159,9 @@ class Builder:
         if value.shape is not None and tuple(d if isinstance(d, int) else None for d in value.shape) == target:
             return value
         if _is_flatten(value, target):
-            return self.node("Flatten", [value], {"axis": 1}, [(dtype, target)], name)[0]
+            return self.node("Flatten", [value], {"axis": 1}, [(dtype, target)], name=name)[0]
         shape = np.asarray([-1 if dim is None else dim for dim in target], dtype=np.int64)
-        return self.node("Reshape", [value, self.constant(shape, "shape")], {}, [(dtype, target)], name)[0]
+        return self.node("Reshape", [value, self.constant(shape, "shape")], {}, [(dtype, target)], name=name)[0]
 
 
 def _is_flatten(value: ir.Value, target: FreeShape) -> bool:

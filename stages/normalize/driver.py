@@ -119,7 +119,9 @@ def _input(builder: Builder, graph: ir.Graph, name: str, wishes: Mapping[str, La
 def _rewrite(
     node: ir.Node, given: list[Held | None], builder: Builder, wishes: Mapping[str, Layout], rewrites: list[Rewrite]
 ) -> list[Held]:
-    if any(attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for attribute in node.attributes.values()):
+    if any(
+        attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for attribute in node.attributes.values()
+    ):
         raise UnsupportedError(
             f"the graph holds a {node.op_type}, a control flow of its own, which has no layer in PyTorch",
             where=node.name or node.op_type,
@@ -129,7 +131,7 @@ def _rewrite(
     if folded is not None:
         return folded
     rule = rule_of(node)
-    return list(rule.rewrite(Site(rule.name, node, given, builder, wishes, rewrites)))
+    return list(rule.rewrite(Site(rule.name, node=node, held=given, builder=builder, wanted=wishes, rewrites=rewrites)))
 
 
 def _folded(node: ir.Node, given: list[Held | None]) -> list[Held] | None:

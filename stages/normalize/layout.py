@@ -92,8 +92,10 @@ class Layout:
         return self.perm[axis], self.orders[axis]
 
     def fitted(self, shape: FreeShape) -> Layout:
-        """This layout for an operand of ``shape`` that is broadcast: an axis of length 1 has no order."""
-        return replace(self, orders=tuple(None if dim == 1 else order for dim, order in zip(shape, self.orders, strict=True)))
+        """What an operand of ``shape`` needs that is broadcast to it: an axis of length 1 has no order."""
+        return replace(
+            self, orders=tuple(None if dim == 1 else order for dim, order in zip(shape, self.orders, strict=True))
+        )
 
     def to_keras(self) -> tuple[Move, ...]:
         """The moves from the physical value to the Keras array."""
@@ -133,7 +135,7 @@ def reshaped(source: FreeShape, target: FreeShape, layout: Layout) -> tuple[Free
 
     1. one axis stays one axis: it keeps its order;
     2. axes are merged, (H, W, C) → H·W·C: the physical merge is C·H·W, the difference is an order;
-    3. an axis is split, H·W·C → (H, W, C), and its order is that of a transposed block: the physical split is (C, H, W);
+    3. an axis is split, H·W·C → (H, W, C), whose order is that of a transposed block: physically it is split (C, H, W);
     4. axes of length 1 come and go freely.
 
     Not where a group is torn apart physically, where its order is not that of a block, or where it holds the batch
@@ -186,14 +188,10 @@ def _matched(
     for axis, dim in ours:
         from_axes, to_axes, left, right = [axis], [], dim, 1
         while left != right:
-            if left < right:
-                axis, dim = next(ours)
-                from_axes.append(axis)
-                left *= dim
-            else:
-                axis, dim = next(theirs)
-                to_axes.append(axis)
-                right *= dim
+            side, axes = (ours, from_axes) if left < right else (theirs, to_axes)
+            next_axis, next_dim = next(side)
+            axes.append(next_axis)
+            left, right = (left * next_dim, right) if left < right else (left, right * next_dim)
         yield from_axes, to_axes
 
 

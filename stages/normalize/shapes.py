@@ -29,7 +29,9 @@ def infer_missing(node: ir.Node, given: Sequence[Held | None]) -> None:
     """Give the node's outputs a shape where they have none, or one with more than a single free axis."""
     if node.domain or all(_is_known(value) for value in node.outputs):
         return
-    types = {value.name: _type(held) for value, held in zip(node.inputs, given, strict=True) if value is not None and held}
+    types = {
+        value.name: _type(held) for value, held in zip(node.inputs, given, strict=True) if value is not None and held
+    }
     data = {
         value.name: onnx.numpy_helper.from_array(held.array, value.name)
         for value, held in zip(node.inputs, given, strict=True)
@@ -38,7 +40,11 @@ def infer_missing(node: ir.Node, given: Sequence[Held | None]) -> None:
     opset = node.graph.opset_imports[""] if node.graph is not None else 17
     try:
         found = onnx.shape_inference.infer_node_outputs(
-            onnx.defs.get_schema(node.op_type, opset), ir.to_proto(node), types, data, opset_imports=[onnx.helper.make_opsetid("", opset)]
+            onnx.defs.get_schema(node.op_type, opset),
+            ir.to_proto(node),
+            types,
+            data,
+            opset_imports=[onnx.helper.make_opsetid("", opset)],
         )
     except (onnx.shape_inference.InferenceError, onnx.defs.SchemaError):
         # ONNX cannot tell: the rule for this node then brings its inputs back to Keras' layout.

@@ -27,6 +27,7 @@ class Site:
     def __init__(
         self,
         rule: str,
+        *,
         node: ir.Node,
         held: Sequence[Held | None],
         builder: Builder,
@@ -92,10 +93,11 @@ class Site:
         operator: str | None = None,
         domain: str | None = None,
     ) -> list[Held]:
-        """Write the node; output ``i`` stands in ``layouts[i]`` (None: as in Keras). Attributes default to the raw ones."""
+        """Write the node; output ``i`` stands in ``layouts[i]`` (None: as in Keras). Attributes are the raw ones."""
         shapes = [shape_of(output) for output in self.node.outputs]
         settled = [
-            Layout.plain(len(shape or ())) if layout is None else layout for shape, layout in zip(shapes, layouts, strict=True)
+            Layout.plain(len(shape or ())) if layout is None else layout
+            for shape, layout in zip(shapes, layouts, strict=True)
         ]
         outputs = [
             (output.dtype, None if shape is None else layout.physical_shape(shape))
@@ -106,10 +108,14 @@ class Site:
             inputs,
             self.raw_attributes() if attributes is None else attributes,
             outputs,
-            self.name,
-            self.node.domain if domain is None else domain,
+            name=self.name,
+            domain=self.node.domain if domain is None else domain,
         )
         return [View(value, layout, shape) for value, layout, shape in zip(values, settled, shapes, strict=True)]
+
+    def as_in_keras(self, why: str) -> list[Held]:
+        """Write the node as it is, every input brought back to Keras' layout because of ``why``."""
+        return self.emit([self.plain(index, why) for index in range(len(self.held))], [None] * len(self.node.outputs))
 
     def raw_attributes(self) -> dict[str, Any]:
         return dict(self.node.attributes)

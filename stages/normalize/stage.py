@@ -10,7 +10,6 @@ from typing import ClassVar, TypeVar
 import onnx_ir as ir
 
 from ..base import Artifacts, Boundary, ExportedGraph, Graph, NormalizedGraph, Port, Progress
-from .builder import Builder
 from .driver import Pass, rewritten
 from .held import View
 from .names import name_by_boundary
@@ -44,7 +43,7 @@ def normalized(raw: Graph) -> NormalizedGraph:
     boundaries, unkept = _boundaries(raw.boundaries, done)
     nodes = _alive(builder.nodes, {port.value for port in (*outputs, *boundaries)})
     name_by_boundary(nodes, boundaries)
-    model = _model(raw.model, builder, nodes, [port.value for port in inputs], [port.value for port in outputs], done)
+    model = _model(raw.model, done, nodes, [port.value for port in inputs], [port.value for port in outputs])
     used = {value.name for value in model.graph.inputs}
     return NormalizedGraph(
         model=model,
@@ -70,8 +69,12 @@ def _outputs(ports: Sequence[Port], done: Pass) -> tuple[Port, ...]:
         view = done.builder.view(done.held[port.value])
         if view.value.producer() is None or view.value.name in taken:
             shape = None if view.shape is None else view.layout.physical_shape(view.shape)
-            (value,) = done.builder.node("Identity", [view.value], {}, [(view.dtype, shape)], f"output/{port.name}")
+            (value,) = done.builder.node(
+                "Identity", [view.value], {}, [(view.dtype, shape)], name=f"output/{port.name}"
+            )
             view = replace(view, value=value)
+        if view.value.shape is None and not port.moves:
+            view.value.shape = ir.Shape(port.shape)
         taken.add(view.value.name or "")
         made.append(_tapped(port, view))
     return tuple(made)
@@ -98,9 +101,8 @@ def _alive(nodes: Sequence[ir.Node], wanted: set[str]) -> list[ir.Node]:
     return alive[::-1]
 
 
-def _model(
-    raw: ir.Model, builder: Builder, nodes: list[ir.Node], inputs: list[str], outputs: list[str], done: Pass
-) -> ir.Model:
+def _model(raw: ir.Model, done: Pass, nodes: list[ir.Node], inputs: list[str], outputs: list[str]) -> ir.Model:
+    builder = done.builder
     read = {value for node in nodes for value in node.inputs if value is not None}
     made = {value.name: value for node in nodes for value in node.outputs}
     given = {view.value.name: view.value for view in done.inputs.values()}
@@ -113,4 +115,6 @@ def _model(
         opset_imports=dict(raw.graph.opset_imports),
         name=raw.graph.name or "normalized",
     )
-    return ir.Model(graph, ir_version=raw.ir_version, producer_name="torchgraft", functions=tuple(raw.functions.values()))
+    return ir.Model(
+        graph, ir_version=raw.ir_version, producer_name="torchgraft", functions=tuple(raw.functions.values())
+    )

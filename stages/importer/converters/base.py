@@ -12,6 +12,7 @@ from typing import Any
 
 import onnx
 import torch
+
 from ...plan import Array
 
 DOMAIN = "torchgraft"
@@ -81,7 +82,10 @@ class Converter:
 
 
 def source_of(
-    proto: onnx.NodeProto, infos: Mapping[str, onnx.ValueInfoProto], constants: Mapping[str, Array], weights: Collection[str]
+    proto: onnx.NodeProto,
+    infos: Mapping[str, onnx.ValueInfoProto],
+    constants: Mapping[str, Array],
+    weights: Collection[str],
 ) -> Source:
     """``infos``, ``constants`` and ``weights`` are those of the whole graph."""
     shapes = {name: shape for name in proto.input if name in infos and (shape := _shape(infos[name])) is not None}

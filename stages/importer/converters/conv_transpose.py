@@ -34,7 +34,11 @@ class Crop(nn.Module):
 
 def _accepts(source: Source) -> bool:
     pads = list(source.attributes.get("pads", []))
-    return pads[: len(pads) // 2] != pads[len(pads) // 2 :] and source.is_held(1, 2) and "output_shape" not in source.attributes
+    return (
+        pads[: len(pads) // 2] != pads[len(pads) // 2 :]
+        and source.is_held(1, 2)
+        and "output_shape" not in source.attributes
+    )
 
 
 def _module(source: Source, weights: Mapping[int, torch.Tensor]) -> nn.Module:
@@ -56,7 +60,9 @@ def _module(source: Source, weights: Mapping[int, torch.Tensor]) -> nn.Module:
     conv.weight = nn.Parameter(kernel)
     if 2 in weights:
         conv.bias = nn.Parameter(weights[2])
-    crop = Crop([pads[axis] - shared[axis] for axis in range(rank)], [pads[rank + axis] - shared[axis] for axis in range(rank)])
+    crop = Crop(
+        [pads[axis] - shared[axis] for axis in range(rank)], [pads[rank + axis] - shared[axis] for axis in range(rank)]
+    )
     return nn.Sequential(conv, crop)
 
 

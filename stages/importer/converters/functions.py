@@ -1,4 +1,4 @@
-"""Operators on elements, or along one axis, that onnx2torch does not know at opset 17 → the torch function of that name."""
+"""Operators that onnx2torch does not know at opset 17, and CumSum along a known axis → the like-named function."""
 
 from __future__ import annotations
 
@@ -68,6 +68,8 @@ THRESHOLDED_RELU = Converter(("ThresholdedRelu",), _thresholded)
 CUMSUM = Converter(
     ("CumSum",),
     _cumsum,
-    accepts=lambda source: source.is_constant(1) and not any(source.attributes.get(name) for name in ("exclusive", "reverse")),
+    accepts=lambda source: (
+        source.is_constant(1) and not any(source.attributes.get(name) for name in ("exclusive", "reverse"))
+    ),
 )
 HARDMAX = Converter(("Hardmax",), _hardmax)

@@ -104,13 +104,15 @@ def _resize(source: Source, weights: Mapping[int, torch.Tensor]) -> nn.Module:
     coordinates = source.attributes.get("coordinate_transformation_mode", "half_pixel")
     rounding = source.attributes.get("nearest_mode", "round_prefer_floor")
     nearest = mode == "nearest" and coordinates == "asymmetric" and rounding == "floor"
-    linear = mode == "linear" and coordinates in ("half_pixel", "pytorch_half_pixel", "align_corners") and spatial in _LINEAR
+    linear = (
+        mode == "linear" and coordinates in ("half_pixel", "pytorch_half_pixel", "align_corners") and spatial in _LINEAR
+    )
     scales, sizes = source.constant(2), source.constant(3)
     figures = scales if scales is not None and scales.size else sizes
     whole = figures is not None and (scales is None or not scales.size or scales[:2].tolist() == [1, 1])
     if not (nearest or linear) or not whole:
         raise UnsupportedError(
-            f"a Resize with mode={mode}, coordinates={coordinates}, rounding={rounding}, figures {figures} has no like in PyTorch",
+            f"PyTorch has no Resize by {mode}, coordinates={coordinates}, rounding={rounding}, figures {figures}",
             where=source.outputs[0],
             fix='use interpolation="nearest" or "bilinear"',
         )
@@ -132,5 +134,7 @@ PAD = Converter(
     _pad,
     accepts=lambda source: source.is_constant(1, 2) and source.attributes.get("mode", "constant") in _TORCH_MODE,
 )
-RESIZE = Converter(("Resize",), _resize, accepts=lambda source: source.is_constant(1, 2, 3) and source.shape(0) is not None)
+RESIZE = Converter(
+    ("Resize",), _resize, accepts=lambda source: source.is_constant(1, 2, 3) and source.shape(0) is not None
+)
 EXPAND = Converter(("Expand", "Tile"), _expand, accepts=lambda source: source.is_constant(1))

@@ -18,7 +18,7 @@ def rewrite(site: Site) -> list[Held]:
     view = site.view(0)
     axis = _axis(site)
     if view.shape is None or axis is None:
-        return site.emit([site.plain(index, "the axis is not known") for index in range(len(site.held))], [None])
+        return site.as_in_keras("the axis is not known")
     axis %= len(view.shape)
     layout = view.layout
     if site.node.op_type not in ("Softmax", "LogSoftmax"):
@@ -42,4 +42,3 @@ def wishes(node: ir.Node, index: int, layout: Layout) -> Layout | None:
 
 
 ALONG_AXIS = Rule("along_axis", ("Softmax", "LogSoftmax", "Hardmax", "CumSum"), rewrite, wishes)
-

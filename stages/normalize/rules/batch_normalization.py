@@ -24,7 +24,9 @@ def rewrite(site: Site) -> list[Held]:
     features = Layout((0,), (layout.orders[1],)) if view.shape else Layout.plain(1)
     if features.is_reordered:
         site.applied("the order of the features is taken into scale, bias, mean and variance")
-    parameters = [site.placed(index, features, "the features stand in another order") for index in range(1, len(site.held))]
+    parameters = [
+        site.placed(index, features, "the features stand in another order") for index in range(1, len(site.held))
+    ]
     return site.emit([value, *parameters], [layout, *[None] * (len(site.node.outputs) - 1)])
 
 

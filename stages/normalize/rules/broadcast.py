@@ -20,7 +20,7 @@ from ..site import Rule, Site
 def rewrite(site: Site) -> list[Held]:
     shape = site.output_shape()
     if shape is None:
-        return site.emit([site.plain(index, "the rank is not known") for index in range(len(site.held))], [None])
+        return site.as_in_keras("the rank is not known")
     site.held = _numbers(site, shape)
     layout = common_layout(site, len(shape))
     values = [_operand(site, index, layout) for index in range(len(site.held))]
@@ -28,7 +28,9 @@ def rewrite(site: Site) -> list[Held]:
 
 
 def _numbers(site: Site, shape: FreeShape) -> tuple[Held | None, ...]:
-    numbers = [site.builder.numbers.get(held.value.name or "") if isinstance(held, View) else None for held in site.held]
+    numbers = [
+        site.builder.numbers.get(held.value.name or "") if isinstance(held, View) else None for held in site.held
+    ]
     whole = any(
         isinstance(held, View) and held.shape == shape and number is None
         for held, number in zip(site.held, numbers, strict=True)
@@ -40,7 +42,11 @@ def _numbers(site: Site, shape: FreeShape) -> tuple[Held | None, ...]:
 
 def common_layout(site: Site, rank: int) -> Layout:
     """The axes of the first input of full rank that stands otherwise than in Keras, and every order that is met."""
-    layouts = [held.layout for held in site.held if isinstance(held, View) and held.shape is not None and len(held.shape) == rank]
+    layouts = [
+        held.layout
+        for held in site.held
+        if isinstance(held, View) and held.shape is not None and len(held.shape) == rank
+    ]
     turned = [layout for layout in layouts if layout.perm != tuple(range(rank))]
     perm = turned[0].perm if turned else tuple(range(rank))
     orders = [next((layout.orders[axis] for layout in layouts if layout.orders[axis]), None) for axis in range(rank)]
@@ -86,8 +92,9 @@ def wishes(node: ir.Node, index: int, layout: Layout) -> Layout | None:
 BROADCAST = Rule(
     "broadcast",
     (
-        "Add", "And", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Clip", "Div", "Equal", "Greater", "GreaterOrEqual",
-        "Less", "LessOrEqual", "Max", "Mean", "Min", "Mod", "Mul", "Or", "Pow", "PRelu", "Sub", "Sum", "Where", "Xor",
+        "Add", "And", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Clip", "Div", "Equal", "Greater",
+        "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Mean", "Min", "Mod", "Mul", "Or", "Pow", "PRelu", "Sub", "Sum",
+        "Where", "Xor",
     ),
     rewrite,
     wishes,

@@ -22,7 +22,7 @@ def rewrite(site: Site) -> list[Held]:
     if parts and all(isinstance(held, Weight) for held in parts):
         return [_joined(site)]
     if shape is None or any(held is None or held.shape is None for held in parts):
-        return site.emit([site.plain(index, "the rank is not known") for index in range(len(parts))], [None])
+        return site.as_in_keras("the rank is not known")
     axis = site.attribute("axis") % len(shape)
     layout = common_layout(site, len(shape)).with_order(axis, None)
     own = [held.layout.orders[axis] if isinstance(held, View) else None for held in parts]

@@ -17,7 +17,7 @@ def rewrite(site: Site) -> list[Held]:
     held = site.held[0]
     assert held is not None
     if len(site.node.outputs) > 1 and site.node.outputs[1].uses():
-        return site.emit([site.plain(index, "its mask is used") for index in range(len(site.held))], [None, None])
+        return site.as_in_keras("its mask is used")
     return [held] * len(site.node.outputs)
 
 

@@ -13,7 +13,7 @@ from ..site import Rule, Site
 
 def rewrite(site: Site) -> list[Held]:
     why = f"{site.node.op_type} is not known to work in another layout"
-    return site.emit([site.plain(index, why) for index in range(len(site.held))], [None] * len(site.node.outputs))
+    return site.as_in_keras(why)
 
 
 KERAS_LAYOUT = Rule("keras_layout", (), rewrite)

@@ -17,7 +17,7 @@ from ..site import Rule, Site
 def rewrite(site: Site) -> list[Held]:
     view = site.view(0)
     if view.shape is None:
-        return site.emit([site.plain(index, "the rank is not known") for index in range(len(site.held))], _outputs(site, None))
+        return site.as_in_keras("the rank is not known")
     rank = len(view.shape)
     first = site.attribute("axis", -1) % rank
     layout = view.layout
@@ -31,7 +31,9 @@ def rewrite(site: Site) -> list[Held]:
     features = Layout(tuple(range(rank - first)), layout.orders[first:])
     if features.is_reordered:
         site.applied("the order of the features is taken into scale and bias")
-    parameters = [site.placed(index, features, "the features stand in another order") for index in range(1, len(site.held))]
+    parameters = [
+        site.placed(index, features, "the features stand in another order") for index in range(1, len(site.held))
+    ]
     return site.emit([value, *parameters], _outputs(site, layout))
 
 

@@ -23,7 +23,7 @@ def rewrite(site: Site) -> list[Held]:
     if site.node.op_type == "MatMul" and not _is_linear(site):
         return _of_two_values(site)
     if site.node.op_type == "Gemm" and (site.attribute("transA", 0) or len(site.shape(1) or ()) != 2):
-        return site.emit([site.plain(index, "a product with its first factor transposed") for index in range(len(site.held))], [None])
+        return site.as_in_keras("a product with its first factor transposed")
     return _linear(site)
 
 
@@ -35,7 +35,7 @@ def _of_two_values(site: Site) -> list[Held]:
         down = Layout.plain(len(right.shape)).with_order(len(right.shape) - 2, common)
         if common and (left.layout, right.layout) == (across, down):
             return site.emit([left.value, right.value], [None])
-    return site.emit([site.plain(index, "a product of two values") for index in range(2)], [None])
+    return site.as_in_keras("a product of two values")
 
 
 def _is_linear(site: Site) -> bool:

@@ -20,7 +20,7 @@ from ..site import Rule, Site
 def rewrite(site: Site) -> list[Held]:
     view, axes = site.view(0), _axes(site)
     if view.shape is None or axes is None:
-        return site.emit([site.plain(index, "the axes are not known") for index in range(len(site.held))], [None])
+        return site.as_in_keras("the axes are not known")
     layout = view.layout
     if site.node.op_type.startswith("Arg"):
         layout = layout.with_order(axes[0], None)
@@ -68,8 +68,8 @@ def wishes(node: ir.Node, index: int, layout: Layout) -> Layout | None:
 REDUCE = Rule(
     "reduce",
     (
-        "ArgMax", "ArgMin", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin",
-        "ReduceProd", "ReduceSum", "ReduceSumSquare",
+        "ArgMax", "ArgMin", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean",
+        "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare",
     ),
     rewrite,
     wishes,

@@ -16,19 +16,19 @@ import onnx_ir as ir
 
 from ...plan import Reshape
 from ..held import Held, View, Weight, shape_of
-from ..layout import Layout, reshaped
+from ..layout import FreeShape, Layout, reshaped
 from ..site import Rule, Site
 
 
 def rewrite(site: Site) -> list[Held]:
-    held, target = site.held[0], site.output_shape()
+    held, target = site.held[0], _target(site)
     assert held is not None
     if isinstance(held, Weight):
         fixed = held.recipe.expression.shape if target is None else tuple(dim or 1 for dim in target)
         site.applied(f"taken into the recipe of {held.recipe}")
         return [Weight(held.recipe.then(Reshape(held.recipe.shape, fixed)))]
     if held.shape is None or target is None or target.count(None) > 1:
-        return _computed(site)
+        return site.as_in_keras("the new shape is only known at run time")
     if held.shape == target:
         return [held]
     view = site.builder.view(held)
@@ -45,8 +45,11 @@ def rewrite(site: Site) -> list[Held]:
     return [View(site.builder.reshape(value, physical, view.dtype, site.name), layout, target)]
 
 
-def _computed(site: Site) -> list[Held]:
-    return site.emit([site.plain(index, "the new shape is only known at run time") for index in range(len(site.held))], [None])
+def _target(site: Site) -> FreeShape | None:
+    shape, sizes = site.output_shape(), site.held[1] if len(site.held) > 1 else None
+    if shape is None and site.node.op_type == "Reshape" and isinstance(sizes, View):
+        return site.builder.dims.get(sizes.value.name or "")
+    return shape
 
 
 def wishes(node: ir.Node, index: int, layout: Layout) -> Layout | None:

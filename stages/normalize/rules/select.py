@@ -22,17 +22,14 @@ def rewrite(site: Site) -> list[Held]:
     return _slice(site) if site.node.op_type == "Slice" else _gather(site)
 
 
-def _plain(site: Site, why: str) -> list[Held]:
-    return site.emit([site.plain(index, why) for index in range(len(site.held))], [None])
-
-
 def _slice(site: Site) -> list[Held]:
     held, shape = site.held[0], site.shape(0)
     bounds = [site.constant(index) for index in range(1, len(site.held))]
     if shape is None or any(bound is None and site.held[index] is not None for index, bound in enumerate(bounds, 1)):
-        return _plain(site, "its bounds are only known at run time")
+        return site.as_in_keras("its bounds are only known at run time")
     starts, ends, axes, steps = (*bounds, *[None] * (4 - len(bounds)))
-    assert starts is not None and ends is not None
+    assert starts is not None
+    assert ends is not None
     axis_list = [axis % len(shape) for axis in (range(len(starts)) if axes is None else axes.tolist())]
     if isinstance(held, Weight) and (steps is None or set(steps.tolist()) == {1}):
         return [_part(site, held, axis_list, starts, ends)]
@@ -59,7 +56,7 @@ def _part(site: Site, held: Weight, axes: list[int], starts: Array, ends: Array)
 def _gather(site: Site) -> list[Held]:
     held, positions = site.held[0], site.constant(1)
     if not isinstance(held, View) or held.shape is None or positions is None or positions.ndim > 1:
-        return _plain(site, "it looks up positions that are only known at run time")
+        return site.as_in_keras("it looks up positions that are only known at run time")
     axis = site.attribute("axis", 0) % len(held.shape)
     order = held.layout.orders[axis]
     if order is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..held import Constant, Held, View
-from ..layout import Layout
+from ..layout import FreeShape, Layout
 from ..site import Rule, Site
 
 
@@ -23,13 +23,22 @@ def rewrite(site: Site) -> list[Held]:
     if None not in asked:
         return [Constant(np.asarray(asked, dtype=np.int64))]
     if view.layout.perm == tuple(range(len(view.shape))):
-        return site.emit([view.value], [None])
-    (shape,) = site.builder.node("Shape", [view.value], {}, [(site.node.outputs[0].dtype, (len(view.shape),))], site.name)
+        return _noted(site, site.emit([view.value], [None]), asked)
+    (shape,) = site.builder.node(
+        "Shape", [view.value], {}, [(site.node.outputs[0].dtype, (len(view.shape),))], name=site.name
+    )
     order = site.builder.constant(np.asarray(view.layout.perm[start:end], dtype=np.int64), "axes")
     (picked,) = site.builder.node(
-        "Gather", [shape, order], {"axis": 0}, [(site.node.outputs[0].dtype, (end - start,))], f"{site.name}/axes"
+        "Gather", [shape, order], {"axis": 0}, [(site.node.outputs[0].dtype, (end - start,))], name=f"{site.name}/axes"
     )
-    return [View(picked, Layout.plain(1), (end - start,))]
+    return _noted(site, [View(picked, Layout.plain(1), (end - start,))], asked)
+
+
+def _noted(site: Site, made: list[Held], asked: FreeShape) -> list[Held]:
+    """Remember the entries: a Reshape to this very shape then has a known result."""
+    if isinstance(made[0], View):
+        site.builder.dims[made[0].value.name or ""] = asked
+    return made
 
 
 SHAPE = Rule("shape", ("Shape",), rewrite)

@@ -7,10 +7,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import onnx_ir as ir
 
 from ...plan import Part, Recipe
-from ..held import Held, View, Weight
+from ..held import Held, Weight
 from ..layout import Layout
 from ..site import Rule, Site
 
@@ -20,7 +22,7 @@ def rewrite(site: Site) -> list[Held]:
     assert held is not None
     shapes = [site.output_shape(index) for index in range(len(site.node.outputs))]
     if held.shape is None or any(shape is None for shape in shapes):
-        return site.emit([site.plain(index, "the rank is not known") for index in range(len(site.held))], [None] * len(shapes))
+        return site.as_in_keras("the rank is not known")
     axis = site.attribute("axis", 0) % len(held.shape)
     lengths = [shape[axis] for shape in shapes if shape is not None]
     if isinstance(held, Weight):
@@ -37,7 +39,7 @@ def _parts(held: Weight, axis: int, lengths: list[int]) -> list[Held]:
     recipe = held.recipe
     return [
         Weight(Recipe(Part(axis, start, stop, recipe.expression), recipe.evidence))
-        for start, stop in zip(starts, starts[1:], strict=False)
+        for start, stop in itertools.pairwise(starts)
     ]
 
 

@@ -23,13 +23,15 @@ _FIGURES = {"Pad": (1,), "Resize": (1, 2, 3), "Tile": (1,), "Expand": (1,)}
 
 def rewrite(site: Site) -> list[Held]:
     source, target = site.shape(0), site.output_shape()
-    figures = [index for index in _FIGURES[site.node.op_type] if index < len(site.held) and site.held[index] is not None]
+    figures = [
+        index for index in _FIGURES[site.node.op_type] if index < len(site.held) and site.held[index] is not None
+    ]
     if source is None or target is None or len(source) != len(target):
-        return _plain(site, "the rank changes or is not known")
+        return site.as_in_keras("the rank changes or is not known")
     if site.node.op_type == "Expand":
         return _expand(site, source, target)
     if any(site.constant(index) is None for index in figures):
-        return _plain(site, "its figures are only known at run time")
+        return site.as_in_keras("its figures are only known at run time")
     layout = _in_order_where_changed(site.view(0).layout, source, target)
     inputs: list[ir.Value | None] = [site.placed(0, layout, "an axis that changes its length is in another order")]
     for index in range(1, len(site.held)):
@@ -42,14 +44,10 @@ def rewrite(site: Site) -> list[Held]:
     return site.emit(inputs, [layout])
 
 
-def _plain(site: Site, why: str) -> list[Held]:
-    return site.emit([site.plain(index, why) for index in range(len(site.held))], [None])
-
-
 def _expand(site: Site, source: FreeShape, target: FreeShape) -> list[Held]:
     grown = [1 if have == want else want for have, want in zip(source, target, strict=True)]
     if any(dim is None for dim in grown):
-        return _plain(site, "its figures are only known at run time")
+        return site.as_in_keras("its figures are only known at run time")
     layout = site.view(0).layout
     shape = np.asarray(layout.arrange(grown), dtype=np.int64)
     return site.emit([site.view(0).value, site.builder.constant(shape, f"{site.name}/shape")], [layout])
