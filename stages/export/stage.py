@@ -49,7 +49,7 @@ class Export:
 
 
 def _build_rest(job: Job) -> None:
-    """Build what Keras builds only when it is first used (a layer given as an activation), before anything is traced."""
+    """Build what Keras builds at its first use alone (a layer given as an activation), before anything is traced."""
     if all(layer.built for layer in layer_paths(job.model).values()):
         return
     names = [entry.name for entry in model_inputs(job.model, job.inputs)]

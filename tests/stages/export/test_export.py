@@ -283,7 +283,7 @@ REFUSED = {
         "recurrent layers are not supported yet",
     ),
     "an operation without ONNX form": (
-        lambda: layers.Lambda(lambda x: keras.ops.erfinv(x), name="bad"),
+        lambda: layers.Lambda(keras.ops.erfinv, name="bad"),
         (5,),
         "has no ONNX form: TensorFlow operations ['Erfinv']",
     ),
