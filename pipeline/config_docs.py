@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -14,11 +15,12 @@ from .config_file import group_of
 
 
 class Option(NamedTuple):
-    """One option: ``tolerance.atol``, ``1e-06``, what it means."""
+    """One option: ``tolerance.atol``, its default as YAML (empty where it has none), what it means."""
 
     path: str
-    default: str
+    value: str
     meaning: str
+    required: bool
 
 
 def options(group: type[BaseModel] = JobOptions, prefix: str = "") -> Iterator[Option]:
@@ -26,8 +28,8 @@ def options(group: type[BaseModel] = JobOptions, prefix: str = "") -> Iterator[O
     for name, field in group.model_fields.items():
         inner = group_of(field.annotation)
         doc = " ".join((inner.__doc__ or "").split()) if inner else ""
-        default = "" if prefix and field.is_required() else _default(field)
-        yield Option(prefix + name, default, " ".join(part for part in (doc, field.description) if part))
+        meaning = " ".join(part for part in (doc, field.description) if part)
+        yield Option(prefix + name, _value(field), meaning, field.is_required() and not prefix)
         if inner is not None:
             yield from options(inner, f"{prefix}{name}.")
 
@@ -35,16 +37,20 @@ def options(group: type[BaseModel] = JobOptions, prefix: str = "") -> Iterator[O
 def option_table() -> str:
     """The options as a Markdown table."""
     rows = ("| option | default | meaning |", "|---|---|---|")
-    cells = (
-        f"| `{option.path}` | {option.default} | {option.meaning.replace('|', chr(92) + '|')} |" for option in options()
-    )
+    cells = (f"| `{option.path}` | {_cell(option)} | {_escaped(option.meaning)} |" for option in options())
     return "\n".join((*rows, *cells)) + "\n"
 
 
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
-        return "required"
+def _cell(option: Option) -> str:
+    return "required" if option.required else f"`{option.value}`" if option.value else ""
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", r"\|")
+
+
+def _value(field: FieldInfo) -> str:
     default: Any = field.default
-    if default is PydanticUndefined or isinstance(default, BaseModel) or default is None:
+    if default is PydanticUndefined or default is None:
         return ""
-    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
+    return json.dumps(default)

@@ -38,9 +38,10 @@ def view_for(*, quiet: bool, as_json: bool) -> View:
     return TerminalView() if sys.stderr.isatty() else LogView()
 
 
-def show_error(error: TorchgraftError) -> None:
+def show_error(error: TorchgraftError, job: str = "") -> None:
     """The message on stderr, as plain text: it may hold brackets that rich would read as markup."""
-    print(f"torchgraft: error: {error}", file=sys.stderr, flush=True)  # noqa: T201 - the program's own output
+    head = f"job {job}: " if job else ""
+    print(f"torchgraft: error: {head}{error}", file=sys.stderr, flush=True)  # noqa: T201 - the program's own output
 
 
 class QuietView:
@@ -60,7 +61,7 @@ class QuietView:
 
     def job_ended(self, outcome: Outcome) -> None:
         if outcome.error:
-            show_error(outcome.error)
+            show_error(outcome.error, outcome.name)
 
 
 class LogView(QuietView):
@@ -84,7 +85,7 @@ class LogView(QuietView):
 
     def job_ended(self, outcome: Outcome) -> None:
         if outcome.error:
-            show_error(outcome.error)
+            show_error(outcome.error, outcome.name)
         else:
             show_result(outcome)
 
@@ -126,7 +127,7 @@ class TerminalView(QuietView):
     def job_ended(self, outcome: Outcome) -> None:
         self.interrupted()
         if outcome.error:
-            show_error(outcome.error)
+            show_error(outcome.error, outcome.name)
         else:
             show_result(outcome)
 

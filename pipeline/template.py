@@ -10,7 +10,8 @@ from ..stages.errors import ResourceError, UsageError
 from .config import JobOptions, ModelOptions, TargetOptions
 from .config_docs import Option, options
 
-WIDTH = 110
+WIDTH = 120
+COLUMN = 32
 
 
 def write_template(model: str, target: str, path: Path) -> None:
@@ -43,14 +44,17 @@ def template(model: str, target: str) -> str:
         "# A torchgraft job: run it with `torchgraft run` and this file's name. Paths are relative to this file.\n\n"
         f"model: {json.dumps(model, ensure_ascii=False)}\n"
         f"target: {json.dumps(target, ensure_ascii=False)}\n\n"
-        "# What else can be said, with what holds where it is left out:\n"
+        "# Every option, with its default; of `path`, `factory`, and of `file`, `factory`, `generate`, give one.\n"
     )
     return head + "".join(_commented(option) for option in options())
 
 
 def _commented(option: Option) -> str:
-    default = f" (default {option.default.strip('`')})" if option.default.startswith("`") else ""
-    text = f"{option.path}{default}: {option.meaning}"
-    return (
-        textwrap.fill(text, WIDTH, initial_indent="#   ", subsequent_indent="#       ", break_on_hyphens=False) + "\n"
+    """``#   atol: 1e-06             # Absolute part.``, the meaning going on below itself."""
+    *groups, name = option.path.split(".")
+    entry = f"# {'  ' * len(groups)}{name}: {option.value}".rstrip().ljust(COLUMN)
+    lines = textwrap.wrap(option.meaning, WIDTH - COLUMN - 2, break_on_hyphens=False)
+    first, *others = lines or [""]
+    return "".join(
+        f"{left}# {text}\n" for left, text in [(entry, first), *[("#".ljust(COLUMN), text) for text in others]]
     )

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+import sysconfig
 import threading
 import time
 import traceback
@@ -78,7 +79,11 @@ def perform(order: WorkOrder, events: EventWriter) -> dict[str, Any]:
 
     start = time.perf_counter()
     events.started("load", 0, 6)
-    job = load_job(order)
+    try:
+        job = load_job(order)
+    except TorchgraftError as error:
+        error.details = (*error.details, f"In stage load of job {order.name}.")
+        raise
     loading = time.perf_counter() - start
     events.finished("load", loading)
     conversion = run_stages(job, events)
@@ -90,7 +95,7 @@ def perform(order: WorkOrder, events: EventWriter) -> dict[str, Any]:
     return {
         "summary": delivered.summary.to_json(),
         "hashes": dict(delivered.hashes),
-        "sources": sources_below(order.base),
+        "sources": user_sources(),
         "peak_bytes": peak_memory_bytes(),
     }
 
@@ -128,14 +133,12 @@ def load_job(order: WorkOrder) -> Job:
     )
 
 
-def sources_below(base: Path) -> list[str]:
+def user_sources() -> list[str]:
     """Source files of the user's that this process has imported: what an unchanged rerun depends on."""
-    files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
-    resolved = {Path(file).resolve() for file in files if file}
-    installed = {Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve(), Path(__file__).resolve().parents[1]}
-    own = (
-        path for path in resolved if path.is_relative_to(base) and not any(path.is_relative_to(p) for p in installed)
-    )
+    installed = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    modules = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}
+    files = {Path(file).resolve() for name, file in modules.items() if file and name.partition(".")[0] != "torchgraft"}
+    own = (path for path in files if path.suffix == ".py" and not any(path.is_relative_to(root) for root in installed))
     return sorted(str(path) for path in own)
 
 
