@@ -22,7 +22,7 @@ def name_initializers(module: fx.GraphModule, weights: Mapping[str, Recipe]) -> 
     own, constants = nn.Module(), nn.Module()
     for node in [node for node in module.graph.nodes if node.op == "get_attr"]:
         tensor = module.get_buffer(node.target)
-        value = tensor.value_name
+        value = tensor.value_name  # type: ignore[attr-defined]
         if value in weights:
             name = value.replace(".", "_")
             recipes[f"weights.{name}"] = weights[value]

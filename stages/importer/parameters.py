@@ -60,7 +60,7 @@ def _recipe(name: str, tensor: torch.Tensor, node: OnnxNode, weights: Mapping[st
     if name == "num_batches_tracked":
         return Recipe(Fill(0, (), "int64")).because("Keras does not count batches: torch starts at 0")
     index = _held(node).get(name)
-    value = None if index is None or index >= len(node.input_values) else node.input_values[index]
+    value: str = "" if index is None or index >= len(node.input_values) else node.input_values[index]
     if value in weights:
         turned = node.operation_type == "Gemm" and name == "weight" and not node.attributes.get("transB", 0)
         return weights[value].then(Transpose((1, 0))) if turned else weights[value]

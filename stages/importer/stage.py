@@ -34,7 +34,7 @@ def imported(graph: NormalizedGraph, variables: Mapping[str, Array]) -> Imported
         **layer_recipes(module, source, graph.weights, variables),
         **name_initializers(module, graph.weights),
     }
-    module.graph.lint()
+    module.graph.lint()  # type: ignore[no-untyped-call]
     module.recompile()
     module.eval()
     places = {boundary.name: nodes[boundary.value].name for boundary in graph.boundaries}

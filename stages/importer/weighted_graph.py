@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 import onnx
@@ -51,6 +52,9 @@ class WeightedGraph(OnnxGraph):  # type: ignore[misc]
         variables: path → value.
         module_names: node name → name of its module.
     """
+
+    _input_values: tuple[str, ...]
+    _initializers: Mapping[str, Any]
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
@@ -148,8 +149,8 @@ def _folded(node: ir.Node, given: list[Held | None]) -> list[Held] | None:
         ),
         opset_imports=[onnx.helper.make_opsetid("", node.graph.opset_imports[""] if node.graph else 17)],
     )
-    feeds = {value.name: array for value, array in zip(node.inputs, arrays, strict=True) if value is not None}
-    results = ReferenceEvaluator(proto).run(None, feeds)
+    feeds = {value.name or "": array for value, array in zip(node.inputs, arrays, strict=True) if value is not None}
+    results = [np.asarray(result) for result in ReferenceEvaluator(proto).run(None, feeds)]
     if any(result.size > _FOLD_LIMIT for result in results):
         return None
     return [Constant(result) for result in results]

@@ -186,7 +186,8 @@ def _matched(
     ours: Iterator[tuple[int, int]], theirs: Iterator[tuple[int, int]]
 ) -> Iterator[tuple[list[int], list[int]]]:
     for axis, dim in ours:
-        from_axes, to_axes, left, right = [axis], [], dim, 1
+        from_axes, left, right = [axis], dim, 1
+        to_axes: list[int] = []
         while left != right:
             side, axes = (ours, from_axes) if left < right else (theirs, to_axes)
             next_axis, next_dim = next(side)

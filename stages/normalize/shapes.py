@@ -30,10 +30,12 @@ def infer_missing(node: ir.Node, given: Sequence[Held | None]) -> None:
     if node.domain or all(_is_known(value) for value in node.outputs):
         return
     types = {
-        value.name: _type(held) for value, held in zip(node.inputs, given, strict=True) if value is not None and held
+        value.name or "": _type(held)
+        for value, held in zip(node.inputs, given, strict=True)
+        if value is not None and held
     }
     data = {
-        value.name: onnx.numpy_helper.from_array(held.array, value.name)
+        value.name or "": onnx.numpy_helper.from_array(held.array, value.name)
         for value, held in zip(node.inputs, given, strict=True)
         if value is not None and isinstance(held, Constant) and held.array.size <= _TELLING
     }

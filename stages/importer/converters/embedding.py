@@ -16,7 +16,7 @@ def _accepts(source: Source) -> bool:
 
 
 def _module(source: Source, weights: Mapping[int, torch.Tensor]) -> nn.Module:
-    embedding = nn.Embedding(*weights[0].shape, device="meta")
+    embedding = nn.Embedding(weights[0].shape[0], weights[0].shape[1], device="meta")
     embedding.weight = nn.Parameter(weights[0])
     return embedding
 

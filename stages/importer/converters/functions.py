@@ -27,21 +27,21 @@ class Function(nn.Module):
         return self.name
 
 
-UNARY: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
+UNARY: Mapping[str, Callable[..., torch.Tensor]] = {
     "Acosh": torch.acosh,
     "Asinh": torch.asinh,
     "Atanh": torch.atanh,
     "Cosh": torch.cosh,
     "Sinh": torch.sinh,
 }
-BINARY: Mapping[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+BINARY: Mapping[str, Callable[..., torch.Tensor]] = {
     "GreaterOrEqual": torch.ge,
     "LessOrEqual": torch.le,
 }
 
 
 def _function(source: Source, weights: Mapping[int, torch.Tensor]) -> nn.Module:
-    return Function(source.operator, {**UNARY, **BINARY}[source.operator])
+    return Function(source.operator, UNARY.get(source.operator) or BINARY[source.operator])
 
 
 def _thresholded(source: Source, weights: Mapping[int, torch.Tensor]) -> nn.Module:

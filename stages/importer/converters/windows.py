@@ -78,7 +78,7 @@ class Expand(nn.Module):
         self.shape = tuple(shape)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.broadcast_to(torch.broadcast_shapes(x.shape, self.shape))
+        return x.broadcast_to(torch.broadcast_shapes(x.shape, self.shape))  # type: ignore[no-untyped-call]
 
 
 class Tile(nn.Module):
@@ -109,14 +109,13 @@ def _resize(source: Source, weights: Mapping[int, torch.Tensor]) -> nn.Module:
     )
     scales, sizes = source.constant(2), source.constant(3)
     figures = scales if scales is not None and scales.size else sizes
-    whole = figures is not None and (scales is None or not scales.size or scales[:2].tolist() == [1, 1])
-    if not (nearest or linear) or not whole:
+    by_scale = figures is scales
+    if figures is None or not (nearest or linear) or (by_scale and figures[:2].tolist() != [1, 1]):
         raise UnsupportedError(
             f"PyTorch has no Resize by {mode}, coordinates={coordinates}, rounding={rounding}, figures {figures}",
             where=source.outputs[0],
             fix='use interpolation="nearest" or "bilinear"',
         )
-    by_scale = figures is scales
     return Resize(
         "nearest" if nearest else _LINEAR[spatial],
         [float(scale) for scale in figures[2:]] if by_scale else None,

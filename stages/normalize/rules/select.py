@@ -27,7 +27,7 @@ def _slice(site: Site) -> list[Held]:
     bounds = [site.constant(index) for index in range(1, len(site.held))]
     if shape is None or any(bound is None and site.held[index] is not None for index, bound in enumerate(bounds, 1)):
         return site.as_in_keras("its bounds are only known at run time")
-    starts, ends, axes, steps = (*bounds, *[None] * (4 - len(bounds)))
+    starts, ends, axes, steps = [*bounds, None, None][:4]
     assert starts is not None
     assert ends is not None
     axis_list = [axis % len(shape) for axis in (range(len(starts)) if axes is None else axes.tolist())]
