@@ -26,7 +26,7 @@ class Builder:
         weights: name of a weight input → (value, Recipe).
         constants: the initializers.
         numbers: name of a value that is one number throughout → the number.
-        dims: name of a value that is a shape → its entries, None for the batch.
+        entries: name of a value that is a shape → its entries (batch_shapes.py).
         kept: how many Transposes and Gathers had to be written because a layout did not fit.
     """
 
@@ -39,7 +39,7 @@ class Builder:
         self._by_expression: dict[Expression, ir.Value] = {}
         self._by_content: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
         self.numbers: dict[str, Array] = {}
-        self.dims: dict[str, FreeShape] = {}
+        self.entries: dict[str, Array] = {}
         self._converted: dict[tuple[str, Layout, Layout], ir.Value] = {}
 
     def unique(self, name: str) -> str:

@@ -14,14 +14,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-import onnx
 import onnx_ir as ir
-from onnx.reference import ReferenceEvaluator
 
 from ..base import Graph, Rewrite
 from ..errors import UnsupportedError
+from .batch_shapes import note_entries
 from .builder import Builder
+from .fold import folded
 from .held import Constant, Held, View, Weight, shape_of
 from .layout import Layout
 from .rules import KERAS_LAYOUT, RULES
@@ -29,9 +28,6 @@ from .shapes import infer_missing
 from .site import Rule, Site, operator_of
 
 ROUNDS = 3
-
-# Larger results than this are computed by the graph: folding them would store them.
-_FOLD_LIMIT = 1_000_000
 
 _RULE_OF: Mapping[str, Rule] = {operator: rule for rule in RULES for operator in rule.operators}
 
@@ -102,8 +98,12 @@ def pass_down(raw: Graph, graph: ir.Graph, wishes: Mapping[str, Layout]) -> Pass
     for node in graph:
         given = [None if value is None else held[value.name or ""] for value in node.inputs]
         infer_missing(node, given)
-        for output, result in zip(node.outputs, _rewrite(node, given, builder, wishes, rewrites), strict=True):
+        results = _rewrite(node, given, builder, wishes, rewrites)
+        note_entries(node, given, results, builder)
+        for output, result in zip(node.outputs, results, strict=True):
             held[output.name or ""] = result
+            if result.shape is not None:
+                output.shape = ir.Shape(result.shape)
     return Pass(builder, inputs, held, tuple(rewrites))
 
 
@@ -128,29 +128,8 @@ def _rewrite(
             where=node.name or node.op_type,
             fix="replace the loop or the condition in the Keras model by layers",
         )
-    folded = _folded(node, given)
-    if folded is not None:
-        return folded
+    known = folded(node, given)
+    if known is not None:
+        return known
     rule = rule_of(node)
     return list(rule.rewrite(Site(rule.name, node=node, held=given, builder=builder, wanted=wishes, rewrites=rewrites)))
-
-
-def _folded(node: ir.Node, given: list[Held | None]) -> list[Held] | None:
-    """A node over constants alone is computed now, by ONNX's reference implementation."""
-    arrays = [held.array for held in given if isinstance(held, Constant)]
-    if len(arrays) != len(given) or node.domain or node.op_type.startswith("Random"):
-        return None
-    proto = onnx.helper.make_model(
-        onnx.helper.make_graph(
-            [ir.to_proto(node)],
-            "constant",
-            [onnx.ValueInfoProto(name=value.name) for value in dict.fromkeys(node.inputs) if value is not None],
-            [onnx.ValueInfoProto(name=value.name) for value in node.outputs],
-        ),
-        opset_imports=[onnx.helper.make_opsetid("", node.graph.opset_imports[""] if node.graph else 17)],
-    )
-    feeds = {value.name or "": array for value, array in zip(node.inputs, arrays, strict=True) if value is not None}
-    results = [np.asarray(result) for result in ReferenceEvaluator(proto).run(None, feeds)]
-    if any(result.size > _FOLD_LIMIT for result in results):
-        return None
-    return [Constant(result) for result in results]

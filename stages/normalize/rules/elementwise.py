@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ..held import Held, View
+from ..held import Held
 from ..layout import Layout
 from ..site import Rule, Site
 
@@ -17,11 +17,7 @@ def rewrite(site: Site) -> list[Held]:
     if site.node.op_type == "Cast" and site.held[0] is not None and site.held[0].dtype == site.attribute("to"):
         return [site.held[0]]
     view = site.view(0)
-    made = site.emit([view.value], [view.layout])
-    dims = site.builder.dims.get(view.value.name or "") if site.node.op_type == "Cast" else None
-    if dims is not None and isinstance(made[0], View):
-        site.builder.dims[made[0].value.name or ""] = dims
-    return made
+    return site.emit([view.value], [view.layout])
 
 
 def wishes(node: ir.Node, index: int, layout: Layout) -> Layout | None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from ...plan import Reshape
+from ..batch_shapes import target_of
 from ..held import Held, View, Weight, shape_of
 from ..layout import FreeShape, Layout, reshaped
 from ..site import Rule, Site
@@ -47,8 +48,8 @@ def rewrite(site: Site) -> list[Held]:
 
 def _target(site: Site) -> FreeShape | None:
     shape, sizes = site.output_shape(), site.held[1] if len(site.held) > 1 else None
-    if shape is None and site.node.op_type == "Reshape" and isinstance(sizes, View):
-        return site.builder.dims.get(sizes.value.name or "")
+    if (shape is None or shape.count(None) > 1) and site.node.op_type == "Reshape" and isinstance(sizes, View):
+        return target_of(site.shape(0), site.builder.entries.get(sizes.value.name or "")) or shape
     return shape
 
 

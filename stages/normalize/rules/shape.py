@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..batch_shapes import entries_of
 from ..held import Constant, Held, View
 from ..layout import FreeShape, Layout
 from ..site import Rule, Site
@@ -37,7 +38,7 @@ def rewrite(site: Site) -> list[Held]:
 def _noted(site: Site, made: list[Held], asked: FreeShape) -> list[Held]:
     """Remember the entries: a Reshape to this very shape then has a known result."""
     if isinstance(made[0], View):
-        site.builder.dims[made[0].value.name or ""] = asked
+        site.builder.entries[made[0].value.name or ""] = entries_of(asked)
     return made
 
 
