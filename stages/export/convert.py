@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import onnx
+import tensorflow as tf
 
 from ..errors import UnsupportedError
 from .tf_ops import TF_OPS
@@ -37,7 +38,10 @@ def onnx_from_traced(traced: Traced) -> onnx.ModelProto:
     outputs = [tensor.name for tensor in function.outputs]
     with _captured_log() as log:
         try:
-            frozen = tf2onnx.tf_loader.from_function(function, inputs, outputs)
+            # Not tf_loader.from_function: that copies the whole graph to freeze variables, and there are none.
+            definition = function.graph.as_graph_def(add_shapes=True)
+            with tf.Graph().as_default():
+                frozen = tf2onnx.tf_loader.tf_optimize(inputs, outputs, definition)
             model, _ = tf2onnx.convert._convert_common(  # noqa: SLF001 - from_function has no way past its own check of ops
                 frozen,
                 name="torchgraft",
@@ -51,6 +55,8 @@ def onnx_from_traced(traced: Traced) -> onnx.ModelProto:
                 optimizers={},
             )
         except Exception as error:
+            if not log:  # no operation of the model's: a bug
+                raise
             raise _unsupported(traced.scopes, log, str(error)) from error
     if log:
         raise _unsupported(traced.scopes, log, "")

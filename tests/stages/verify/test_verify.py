@@ -150,8 +150,8 @@ def test_inputs_of_another_width_are_converted_as_keras_does():
     assert verified(model, inputs=inputs).verified
 
 
-def test_two_layers_of_two_gigabytes_never_pass_through_protobuf():
-    """Here with a limit of its own: the protobuf that ONNX Runtime gets holds none of the 4 MB of weights."""
+def test_weights_never_pass_through_protobuf():
+    """The limit of protobuf is 2 GB; of the 4 MB of weights here, none is in what ONNX Runtime gets."""
     model = keras_models.randomised(keras.Sequential([keras.Input((1000,)), layers.Dense(1000, name="wide")]))
     artifacts = Artifacts(Job(model, None, keras_models.inputs_for(model)))
     graph = Export().run(artifacts, Silent())
