@@ -90,7 +90,8 @@ class Conversion:
         own = self.job.module.state_dict()
         state = self.artifacts[Extraction].state
         tensors = {
-            key: tensor_of(state[key]) if key in state else own[key].detach().clone() for key in self.plan.shapes
+            key: tensor_of(state[key]) if key in state else own[key].detach().contiguous().clone()
+            for key in self.plan.shapes
         }
         for first, *others in self.plan.ties:
             tensors.update(dict.fromkeys(others, tensors[first]))

@@ -40,15 +40,34 @@ def tensor_of(array: Array) -> torch.Tensor:
 
 
 def write_state_dict(state_dict: Mapping[str, torch.Tensor], folder: Path) -> None:
-    """``state_dict.safetensors`` and ``state_dict.pt``; the latter loads with ``torch.load(weights_only=True)``."""
+    """``state_dict.safetensors`` and ``state_dict.pt``; the latter loads with ``torch.load(weights_only=True)``.
+
+    Raises:
+        ResourceError: the disk is full, or refuses.
+    """
     import torch
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    # safetensors refuses keys that share memory: a tied pair is written twice there, once in the .pt.
-    save_file({key: tensor.clone() for key, tensor in state_dict.items()}, folder / SAFETENSORS)
-    torch.save(dict(state_dict), folder / PICKLE)
+    try:
+        save_file(_unshared(state_dict), folder / SAFETENSORS)
+        torch.save(dict(state_dict), folder / PICKLE)
+    except (SafetensorError, RuntimeError) as error:
+        # Neither library passes on the OSError that it met.
+        what = f"the tensors cannot be written: {str(error).splitlines()[0]}"
+        raise ResourceError(what, where=str(folder), fix="free disk space or choose another output folder") from None
     # safetensors makes its file for the owner alone; the umask has spoken for the other.
     (folder / SAFETENSORS).chmod((folder / PICKLE).stat().st_mode)
+
+
+def _unshared(state_dict: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A tied pair as two tensors: safetensors refuses keys that share memory."""
+    seen: set[int] = set()
+    unshared = {}
+    for key, tensor in state_dict.items():
+        unshared[key] = tensor.clone() if tensor.data_ptr() in seen else tensor
+        seen.add(tensor.data_ptr())
+    return unshared
 
 
 def check_state_dict(state_dict: Mapping[str, torch.Tensor], folder: Path) -> None:
