@@ -28,14 +28,21 @@ def entries_of(shape: FreeShape) -> Array:
     return np.asarray([FREE if dim is None else dim for dim in shape], dtype=np.int64)
 
 
-def note_entries(node: ir.Node, given: Sequence[Held | None], results: Sequence[Held], builder: Builder) -> None:
-    """Follow the entries of a computed shape through ``node``."""
+def with_entries(
+    node: ir.Node, given: Sequence[Held | None], results: Sequence[Held], builder: Builder
+) -> Sequence[Held]:
+    """Follow the entries of a computed shape through ``node``; its result is a constant where the batch has gone."""
     result = results[0]
     if node.op_type not in _MOVING or not isinstance(result, View) or result.value.name in builder.entries:
-        return
-    arrays = [_entries(held, builder) for held in given]
-    if all(array is not None for array in arrays):
-        builder.entries[result.value.name or ""] = computed(node, [array for array in arrays if array is not None])[0]
+        return results
+    arrays = [array for array in (_entries(held, builder) for held in given) if array is not None]
+    if len(arrays) < len(given):
+        return results
+    entries = computed(node, arrays)[0]
+    if (entries != FREE).all():
+        return [Constant(entries)]
+    builder.entries[result.value.name or ""] = entries
+    return results
 
 
 def _entries(held: Held | None, builder: Builder) -> Array | None:

@@ -18,7 +18,7 @@ import onnx_ir as ir
 
 from ..base import Graph, Rewrite
 from ..errors import UnsupportedError
-from .batch_shapes import note_entries
+from .batch_shapes import with_entries
 from .builder import Builder
 from .fold import folded
 from .held import Constant, Held, View, Weight, shape_of
@@ -98,8 +98,7 @@ def pass_down(raw: Graph, graph: ir.Graph, wishes: Mapping[str, Layout]) -> Pass
     for node in graph:
         given = [None if value is None else held[value.name or ""] for value in node.inputs]
         infer_missing(node, given)
-        results = _rewrite(node, given, builder, wishes, rewrites)
-        note_entries(node, given, results, builder)
+        results = with_entries(node, given, _rewrite(node, given, builder, wishes, rewrites), builder)
         for output, result in zip(node.outputs, results, strict=True):
             held[output.name or ""] = result
             if result.shape is not None:
