@@ -214,7 +214,8 @@ class Verification:
     """Stage 3: ONNX Runtime, raw and normalised, against Keras.
 
     Attributes:
-        keras, raw, normalized: what each computed; ``raw.layers`` is empty: compared, and let go.
+        keras, raw, normalized: what each computed. The raw graph runs the samples that are compared layer by layer,
+            no others, and its layers are compared and let go: ``raw.layers`` is empty.
         agreements: every layer in execution order, raw then normalised, and then every output.
         unkept: boundary name → why its value is not in a graph; not compared.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from ..errors import UsageError
 from ..plan import Array
 
 # Of all layers of the compared samples, for one runtime. ResNet50 has 150 MB a sample.
-LAYER_BYTES = 320 * 2**20
+LAYER_BYTES = 192 * 2**20
 # Of a batch; four values of the largest layer's size live at once at the worst.
 BATCH_BYTES = 192 * 2**20
 LARGEST_BATCH = 64
@@ -47,6 +47,12 @@ class Samples:
     @property
     def count(self) -> int:
         return len(next(iter(self.inputs.values())))
+
+    @property
+    def probes(self) -> Samples:
+        """The probed samples alone."""
+        inputs = {name: array[: self.probed] for name, array in self.inputs.items()}
+        return replace(self, inputs=inputs)
 
     def batches(self) -> Iterator[Batch]:
         """All samples, first the probed ones."""

@@ -276,11 +276,11 @@ def test_tracing_leaves_the_model_as_it_was():
 
 
 REFUSED = {
-    "recurrent": (lambda: layers.LSTM(3, name="bad"), (5, 2), "recurrent layers are not supported yet"),
+    "recurrent": (lambda: layers.LSTM(3, name="bad"), (5, 2), "layers that run over time steps are not supported yet"),
     "repeated over time": (
         lambda: layers.TimeDistributed(layers.Dense(2), name="bad"),
         (5, 2),
-        "recurrent layers are not supported yet",
+        "layers that run over time steps are not supported yet",
     ),
     "an operation without ONNX form": (
         lambda: layers.Lambda(keras.ops.erfinv, name="bad"),
