@@ -22,6 +22,8 @@ from ..stages.errors import ResourceError, TorchgraftError
 from .config import JobOptions
 from .events import DONE, ERROR, EventWriter, error_to_json
 
+OURS = ("torchgraft", "__main__")
+
 
 @dataclass(frozen=True)
 class WorkOrder:
@@ -137,7 +139,7 @@ def user_sources() -> list[str]:
     """Source files of the user's that this process has imported: what an unchanged rerun depends on."""
     installed = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     modules = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}
-    files = {Path(file).resolve() for name, file in modules.items() if file and name.partition(".")[0] != "torchgraft"}
+    files = {Path(file).resolve() for name, file in modules.items() if file and name.partition(".")[0] not in OURS}
     own = (path for path in files if path.suffix == ".py" and not any(path.is_relative_to(root) for root in installed))
     return sorted(str(path) for path in own)
 
