@@ -22,7 +22,8 @@ from ..stages.errors import ResourceError, TorchgraftError
 from .config import JobOptions
 from .events import DONE, ERROR, EventWriter, error_to_json
 
-OURS = ("torchgraft", "__main__")
+# Names under which a process holds torchgraft: what it started with stands a second time as ``__mp_main__``.
+OURS = ("torchgraft", "__main__", "__mp_main__")
 
 
 @dataclass(frozen=True)
