@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +25,9 @@ class Engine(Protocol):
 
     def run(self, *arguments: str, mount: Path) -> subprocess.CompletedProcess[str]:
         """The image's entrypoint with ``arguments``, ``mount`` as /work, as the image's own user."""
+
+    def close(self) -> None:
+        """Leave nothing running; the image stays."""
 
 
 def engine(storage: Path) -> Engine | None:
@@ -65,6 +69,9 @@ class Docker:
             text=True,
             check=False,
         )
+
+    def close(self) -> None:
+        pass
 
 
 @dataclass
@@ -110,11 +117,14 @@ class Buildah:
         return name
 
     def run(self, *arguments: str, mount: Path) -> subprocess.CompletedProcess[str]:
-        container = self._buildah("from", IMAGE).stdout.strip()
-        try:
-            described = json.loads(self._buildah("inspect", container).stdout)
-            entrypoint = described["OCIv1"]["config"]["Entrypoint"]
-            options = ["--isolation", "chroot", "--volume", f"{mount}:/work", container]
-            return self._buildah("run", *options, "--", *entrypoint, *arguments, check=False)
-        finally:
-            self._buildah("rm", container)
+        entrypoint = json.loads(self._buildah("inspect", self._container).stdout)["OCIv1"]["config"]["Entrypoint"]
+        options = ["--isolation", "chroot", "--volume", f"{mount}:/work", self._container]
+        return self._buildah("run", *options, "--", *entrypoint, *arguments, check=False)
+
+    @cached_property
+    def _container(self) -> str:
+        """One for all runs: vfs copies the whole image for each."""
+        return self._buildah("from", IMAGE).stdout.strip()
+
+    def close(self) -> None:
+        self._buildah("rm", self._container)

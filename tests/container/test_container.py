@@ -28,22 +28,25 @@ def image(tmp_path_factory):
     if found is None:
         pytest.fail("neither a docker engine nor buildah (as root) is here: apt-get install buildah debootstrap")
     found.build(PROJECT, tmp_path_factory.mktemp("build"))
-    return found
+    yield found
+    found.close()
 
 
 @pytest.fixture
 def mount(tmp_path):
     """A copy of the example that any user may write to, as `docker run` users mount their own folder."""
-    shutil.copytree(PROJECT / "configs/lenet-digits", tmp_path / "job", ignore=shutil.ignore_patterns(".cache", "runs"))
-    for folder in (tmp_path, tmp_path / "job"):
+    shutil.copytree(
+        PROJECT / "configs/lenet-digits", tmp_path / "lenet-digits", ignore=shutil.ignore_patterns(".cache", "runs")
+    )
+    for folder in (tmp_path, tmp_path / "lenet-digits"):
         folder.chmod(0o777)
     return tmp_path
 
 
 def test_the_image_converts_lenet_onto_the_hand_written_module(image, mount):
-    done = image.run("run", "job/config.yaml", mount=mount)
+    done = image.run("run", "lenet-digits/config.yaml", mount=mount)
     assert done.returncode == 0, done.stdout + done.stderr
-    runs = mount / "job/runs/lenet-digits"
+    runs = mount / "lenet-digits/runs/lenet-digits"
     assert {"state_dict.safetensors", "state_dict.pt", "plan.json", "manifest.json"} <= {
         path.name for path in runs.iterdir()
     }
@@ -52,7 +55,7 @@ def test_the_image_converts_lenet_onto_the_hand_written_module(image, mount):
 
 
 def test_the_image_reports_a_broken_module_as_a_person_would_see_it(image, mount):
-    (mount / "job/net.py").write_text("import no_such_package\n")
-    done = image.run("run", "job/config.yaml", mount=mount)
+    (mount / "lenet-digits/net.py").write_text("import no_such_package\n")
+    done = image.run("run", "lenet-digits/config.yaml", mount=mount)
     assert done.returncode == 6, done.stdout + done.stderr
     assert "net.py:1" in done.stdout + done.stderr
