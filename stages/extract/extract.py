@@ -99,7 +99,7 @@ def _values(module: nn.Module, found: Found, names: set[str]) -> dict[str, torch
 
     def watch(name: str, value: torch.Tensor) -> None:
         if name in names:
-            kept[name] = value
+            kept[name] = value.clone()
 
     found.reading.run(found.inputs, module.state_dict(), found.alignment.replay(found.probe), watch)
     return kept

@@ -86,7 +86,7 @@ def probe(
     def at_op(call: OpCall) -> torch.Tensor:
         if call.op.name in constant:
             return call.compute()
-        read = call.op.canonical_input(call.value)
+        read = call.op.canonical_input(call.value).clone()
         given = random_values(call.op.whole_output_shape(call.output_shape), seed + 1 + len(ops))
         ops[call.op.name] = ProbedOp(call.op, read, given, fingerprint(read))
         return call.op.finish(given, call.output_shape)
@@ -94,6 +94,6 @@ def probe(
     def watch(name: str, value: torch.Tensor) -> None:
         marks[name] = fingerprint(value)
         if name in keep:
-            kept[name] = value
+            kept[name] = value.clone()
 
     return Probe(ops, marks, kept, reading.run(inputs, state, at_op, watch))

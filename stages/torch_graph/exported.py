@@ -44,7 +44,7 @@ class ExportedReading:
     def run(
         self, inputs: Sequence[torch.Tensor], state: State, at_op: AtOp = compute, watch: Watch = ignore
     ) -> list[torch.Tensor]:
-        values: dict[str, Any] = dict(zip(self._arguments, inputs, strict=True))
+        values: dict[str, Any] = dict(zip(self._arguments, (value.clone() for value in inputs), strict=True))
         values |= self._constants
         values |= {name: state[key] for name, key in self._keys.items()}
         interpreter = _Interpreter(self._graph, self.ops, self.places, at_op, watch)
@@ -62,7 +62,7 @@ class _Interpreter(fx.Interpreter):
         self._ops, self._places, self._at_op, self._watch = ops, places, at_op, watch
 
     def run_node(self, n: fx.Node) -> Any:
-        result = self._at_op(self._call(n)) if n.name in self._ops else super().run_node(n)
+        result = self._at_op(self._call(n)).clone() if n.name in self._ops else super().run_node(n)
         if n.name in self._places and isinstance(result, torch.Tensor):
             self._watch(n.name, result)
         return result

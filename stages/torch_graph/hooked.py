@@ -115,13 +115,14 @@ class HookedReading:
             name = path if calls[path] == 1 else f"{path}#{calls[path] - 1}"
             op = _op(name, path, leaf)
             if op is not None and isinstance(output, torch.Tensor):
-                output = at_op(OpCall(op, arguments[0], tuple(output.shape), lambda: output))
+                output = at_op(OpCall(op, arguments[0], tuple(output.shape), lambda: output)).clone()
             if isinstance(output, torch.Tensor):
                 watch(name, output)
             return output
 
         with torch.no_grad(), _hooks(self._leaves, hook):
-            result = torch.func.functional_call(self._module, dict(state), tuple(inputs), strict=False)
+            arguments = tuple(value.clone() for value in inputs)
+            result = torch.func.functional_call(self._module, dict(state), arguments, strict=False)
         return [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, torch.Tensor)]
 
 

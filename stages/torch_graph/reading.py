@@ -67,6 +67,7 @@ class Reading(Protocol):
     ) -> list[torch.Tensor]:
         """Run on ``inputs`` (of the shapes the module was read with) with the parameters of ``state``.
 
-        ``at_op`` gives each op's output; ``watch`` sees every tensor made, op or glue, in execution order.
+        ``at_op`` gives each op's output; ``watch`` sees every tensor made, op or glue, in execution order. A module
+        may write into its tensors (``ReLU(inplace=True)``): what either wants to keep it must clone.
         Returns the module's outputs, flattened.
         """

@@ -245,6 +245,21 @@ def test_weights_held_in_other_forms_go_through_moves() -> None:
     assert_same(run(module, extraction, x), expected)
 
 
+def test_a_module_that_works_in_place_is_aligned_and_compared_as_any_other(reference: nn.Module) -> None:
+    class InPlace(Mine):
+        def forward(self, picture: torch.Tensor) -> torch.Tensor:
+            x = F.max_pool2d(F.relu(self.stem(picture), inplace=True), 2)
+            x = torch.cat([self.a(x), self.b(x).tanh_()], 1)
+            return self.head(self.mix(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2).flatten(1))
+
+    module = InPlace()
+    extraction = extract(reference, module, picture=PICTURES)
+    assert_same(run(module, extraction, CHANNELS_FIRST), wanted(reference))
+    places = {layer.boundary: layer.place for layer in extraction.layers}
+    assert places["bn"] == "stem.2 (batch_norm)"
+    assert places["act"] == "relu_"
+
+
 def test_what_keras_does_not_store_is_a_stated_constant() -> None:
     class Bare(nn.Module):
         def __init__(self) -> None:
