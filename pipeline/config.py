@@ -186,7 +186,7 @@ class LimitOptions(Options):
         None,
         gt=0,
         allow_inf_nan=False,
-        description="Resident memory of one job, in 1e9 bytes; none by default (Linux only).",
+        description="Resident memory of a job's own process, in 1e9 bytes; none by default.",
     )
 
 

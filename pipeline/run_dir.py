@@ -131,7 +131,9 @@ def disk_errors(folder: Path) -> Iterator[None]:
         raise ResourceError(
             f"the output folder cannot be written: {error.strerror or error}",
             where=str(error.filename or folder),
-            fix=fixes.get(error.errno or 0, "choose an output folder that you can write to"),
+            fix=fixes.get(
+                error.errno or 0, "choose a folder that you can write to: `output` in the config, or --output"
+            ),
         ) from None
 
 
