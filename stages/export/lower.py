@@ -30,9 +30,9 @@ def lowered(proto: onnx.ModelProto, traced: Traced, model_name: str) -> ir.Model
     )
     for node in list(graph):
         if node.domain == TRACE_DOMAIN:
-            kind, place, *weight_names = node.attributes["token"].as_string().split()
+            kind, place = node.attributes["token"].as_string().split()
             if kind == SITE:
-                _write_site(graph, names, node, traced.sites[int(place)], weight_names)
+                _write_site(graph, names, node, *traced.sites[int(place)])
             else:
                 _write_boundary(graph, names, node, traced.boundaries[int(place)])
     _pass_outputs_through(graph)
@@ -89,14 +89,14 @@ def _fix_constants(graph: ir.Graph, traced: Traced) -> None:
         graph.register_initializer(value)
 
 
-def _write_site(
-    graph: ir.Graph, names: GraphNames, node: ir.Node, written: tuple[WholeLayer, Site], weight_names: list[str]
-) -> None:
-    handler, site = written
-    x, *weights = node.inputs
+def _write_site(graph: ir.Graph, names: GraphNames, node: ir.Node, handler: WholeLayer, site: Site) -> None:
+    x, *inputs = node.inputs
+    weights = dict(zip(site.weights, inputs, strict=True))
+    for name, (shape, dtype) in site.weights.items():
+        weights[name].shape, weights[name].dtype = ir.Shape(shape), onnx_dtype(dtype)
     x.shape, x.dtype = graph_shape(site.input_shape), onnx_dtype(site.input_dtype)
     writer = Writer(graph, names, site.name.replace("#", "_"))
-    result = handler.write(writer, site, x, dict(zip(weight_names, weights, strict=True)))
+    result = handler.write(writer, site, x, weights)
     graph.insert_before(node, writer.nodes)
     _replace(graph, node, result)
 

@@ -39,4 +39,6 @@ def _reason(layer: keras.Layer) -> str:
         return "its LoRA weights are not merged into the kernel"
     if layer.quantization_mode is not None:
         return f"its weights are quantized ({layer.quantization_mode})"
+    if layer.compute_dtype == "bfloat16":
+        return "it computes in bfloat16, for which ONNX has few operators: give it float32 as its dtype policy"
     return ""

@@ -104,11 +104,21 @@ class _Tracer:
 
     def _whole(self, handler: WholeLayer, call: LayerCall, x: tf.Tensor) -> tf.Tensor:
         layer = call.layer
+        weights = {
+            name: tf.convert_to_tensor(getattr(layer, name))
+            for name in handler.weights
+            if getattr(layer, name, None) is not None
+        }
         shape = tuple(x.shape)
-        names = [name for name in handler.weights if getattr(layer, name, None) is not None]
-        weights = [tf.convert_to_tensor(getattr(layer, name)) for name in names]
-        dtype = weights[0].dtype if weights else x.dtype
-        site = Site(layer, call.name, shape, tuple(layer.compute_output_shape(shape)), x.dtype.name, dtype.name)
+        site = Site(
+            layer,
+            call.name,
+            input_shape=shape,
+            output_shape=tuple(layer.compute_output_shape(shape)),
+            input_dtype=x.dtype.name,
+            dtype=next((weight.dtype.name for weight in weights.values()), x.dtype.name),
+            weights={name: (tuple(weight.shape), weight.dtype.name) for name, weight in weights.items()},
+        )
         reason = handler.refuse(site)
         if reason:
             raise UnsupportedError(
@@ -116,7 +126,7 @@ class _Tracer:
                 where=f"layer {call.path}",
                 fix="give samples or an Input of fixed size, or another option",
             )
-        y = opaque(f"{SITE} {len(self.sites)} {' '.join(names)}", [x, *weights], site.output_shape, dtype)
+        y = opaque(f"{SITE} {len(self.sites)}", [x, *weights.values()], site.output_shape, tf.as_dtype(site.dtype))
         self.sites.append((handler, site))
         activation = getattr(layer, "activation", None)
         return y if activation is None or not handler.weights else activation(y)

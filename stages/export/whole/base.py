@@ -27,6 +27,7 @@ class Site:
         name: of the call: the layer's path, with "#1" for its second call.
         input_shape, output_shape: in Keras layout, without the activation; None where free.
         input_dtype, dtype: of input and output.
+        weights: attribute of the layer → (shape, dtype) of the weight, in order of the opaque operation's inputs.
     """
 
     layer: keras.Layer
@@ -35,6 +36,7 @@ class Site:
     output_shape: tuple[int | None, ...]
     input_dtype: str
     dtype: str
+    weights: Mapping[str, tuple[tuple[int, ...], str]]
 
     @property
     def channels_last(self) -> bool:

@@ -282,6 +282,11 @@ REFUSED = {
         (5, 2),
         "layers that run over time steps are not supported yet",
     ),
+    "bfloat16": (
+        lambda: layers.Conv1D(2, 2, dtype="mixed_bfloat16", name="bad"),
+        (5, 2),
+        "it computes in bfloat16",
+    ),
     "an operation without ONNX form": (
         lambda: layers.Lambda(keras.ops.erfinv, name="bad"),
         (5,),
