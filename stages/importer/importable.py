@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import onnx
 import onnx_ir as ir
-from torch import nn
 
 from ..base import NormalizedGraph
 from .converters import DOMAIN, converter_for, source_of
+from .names import module_name
 
 OUTPUT = "output"
 
@@ -39,13 +39,10 @@ def importable(graph: NormalizedGraph) -> onnx.ModelProto:
 
 
 def module_names(proto: onnx.ModelProto) -> dict[str, str]:
-    """Node name → name of its module: as it is, unless ``nn.Module`` has such an attribute itself."""
-    taken = {*dir(nn.Module()), "initializers"}
+    """Node name → name of its module."""
     names: dict[str, str] = {}
+    taken: set[str] = set()
     for node in proto.graph.node:
-        name = node.name.replace(".", "_")
-        while name in taken:
-            name += "_"
-        taken.add(name)
-        names[node.name] = name
+        names[node.name] = module_name(node.name, taken)
+        taken.add(names[node.name])
     return names
