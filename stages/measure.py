@@ -124,7 +124,7 @@ def _scaled_cosine(ours: Array, theirs: Array) -> float:
     if not all(largest):
         return 0.0 if any(largest) else 1.0
     a, b = a / largest[0], b / largest[1]
-    return _cosine(a @ b, a @ a, b @ b)
+    return _cosine(float(a @ b), float(a @ a), float(b @ b))
 
 
 def _cosine(dot: float, norm_a: float, norm_b: float) -> float:

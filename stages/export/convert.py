@@ -42,6 +42,7 @@ def onnx_from_traced(traced: Traced) -> onnx.ModelProto:
             definition = function.graph.as_graph_def(add_shapes=True)
             with tf.Graph().as_default():
                 frozen = tf2onnx.tf_loader.tf_optimize(inputs, outputs, definition)
+            model: onnx.ModelProto
             model, _ = tf2onnx.convert._convert_common(  # noqa: SLF001 - from_function has no way past its own check of ops
                 frozen,
                 name="torchgraft",

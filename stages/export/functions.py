@@ -66,7 +66,7 @@ def add_functions(model: ir.Model) -> None:
     """Give ``model`` the functions that its nodes call."""
     used = {node.op_type for node in model.graph if node.domain == DOMAIN}
     for definition in DEFINITIONS:
-        function = ir.from_proto(onnx.parser.parse_function(definition))
+        function = ir.serde.deserialize_function(onnx.parser.parse_function(definition))
         if function.name in used:
             model.functions[function.identifier()] = function
     if used:

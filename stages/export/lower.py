@@ -11,7 +11,7 @@ from .convert import TRACE_DOMAIN
 from .functions import add_functions
 from .trace import SITE, CallEnd, Traced, onnx_dtype
 from .whole import Site, WholeLayer
-from .writer import GraphNames, Names, Writer, graph_shape
+from .writer import GraphNames, Names, Writer, graph_shape, name_of
 
 BOUNDARY_KEY = "torchgraft.boundary"
 
@@ -68,29 +68,29 @@ def _values(graph: ir.Graph) -> list[ir.Value]:
 def _name_values(graph: ir.Graph, traced: Traced) -> None:
     """Give the inputs their Keras names and every other value a name without tf2onnx's ":0"."""
     _fix_constants(graph, traced)
-    wanted = {f"input_{place}:0": (entry.name, entry.shape) for place, entry in enumerate(traced.inputs)}
-    wanted |= {f"weight_{place}:0": (path, None) for place, path in enumerate(traced.variables)}
+    shapes = {f"input_{place}:0": graph_shape(entry.shape) for place, entry in enumerate(traced.inputs)}
+    wanted = {f"input_{place}:0": entry.name for place, entry in enumerate(traced.inputs)}
+    wanted |= {f"weight_{place}:0": path for place, path in enumerate(traced.variables)}
     taken = Names()
     for value in graph.inputs:
-        name, shape = wanted[value.name]
-        value.name = taken.unique(name)
-        value.shape = graph_shape(shape) if shape is not None else value.shape
+        value.shape = shapes.get(name_of(value), value.shape)
+        value.name = taken.unique(wanted[name_of(value)])
     for value in _values(graph)[len(graph.inputs) :]:
-        value.name = taken.unique(value.name.removesuffix(":0"))
+        value.name = taken.unique(name_of(value).removesuffix(":0"))
         if not value.is_initializer():
             value.shape = None  # tf2onnx's are not always right; they are inferred again
 
 
 def _fix_constants(graph: ir.Graph, traced: Traced) -> None:
     """Inputs that stand for constants become initializers."""
-    for value in [value for value in graph.inputs if value.name in traced.constants]:
+    for value in [value for value in graph.inputs if name_of(value) in traced.constants]:
         graph.inputs.remove(value)
-        value.const_value = ir.tensor(traced.constants[value.name], name=value.name)
+        value.const_value = ir.tensor(traced.constants[name_of(value)], name=value.name)
         graph.register_initializer(value)
 
 
 def _write_site(graph: ir.Graph, names: GraphNames, node: ir.Node, handler: WholeLayer, site: Site) -> None:
-    x, *inputs = node.inputs
+    x, *inputs = (value for value in node.inputs if value is not None)
     weights = dict(zip(site.weights, inputs, strict=True))
     for name, (shape, dtype) in site.weights.items():
         weights[name].shape, weights[name].dtype = ir.Shape(shape), onnx_dtype(dtype)
@@ -128,9 +128,10 @@ def _pass_outputs_through(graph: ir.Graph) -> None:
     for place, output in enumerate(graph.outputs):
         source = output
         while (node := source.producer()) is not None and node.op_type == "Identity" and _is_copy(node):
-            if id(node.inputs[0]) in taken:
+            (copied,) = node.inputs
+            if copied is None or id(copied) in taken:
                 break
-            source = node.inputs[0]
+            source = copied
         taken.add(id(source))
         graph.outputs[place] = source
 
@@ -150,7 +151,9 @@ def boundaries_in(model: ir.Model, traced: Traced) -> tuple[tuple[Boundary, ...]
     for end in traced.boundaries:
         if end.name in values:
             layer, kind = end.call.path, type(end.call.layer).__name__
-            kept.append(Boundary(end.name, values[end.name].name, end.shape, end.dtype, layer=layer, layer_class=kind))
+            kept.append(
+                Boundary(end.name, name_of(values[end.name]), end.shape, end.dtype, layer=layer, layer_class=kind)
+            )
         else:
             unkept[end.name] = "no output of the model depends on it"
     return tuple(kept), unkept
@@ -160,7 +163,7 @@ def ports(model: ir.Model, traced: Traced) -> tuple[tuple[Port, ...], tuple[Port
     """The model's inputs and outputs."""
     inputs = tuple(Port(entry.name, entry.name, entry.shape, entry.dtype) for entry in traced.inputs)
     outputs = tuple(
-        Port(name, value.name, shape, dtype)
+        Port(name, name_of(value), shape, dtype)
         for (name, shape, dtype), value in zip(traced.outputs, model.graph.outputs, strict=True)
     )
     return inputs, outputs

@@ -74,7 +74,7 @@ class Writer:
         node = ir.node(op_type, inputs, attributes, domain=domain, name=name)
         value = node.outputs[0]
         value.name = self._names.values.unique(f"{name}/value" if main else name)
-        value.dtype = next((given.dtype for given in inputs if given is not None), None)
+        value.dtype = next((given.dtype for given in inputs if given is not None and given.dtype is not None), None)
         value.shape = graph_shape(shape) if shape is not None else None
         self.nodes.append(node)
         return value
@@ -82,8 +82,8 @@ class Writer:
     def constant(self, array: Array, name: str) -> ir.Value:
         """A constant of the graph."""
         unique = self._names.values.unique(f"{self._prefix}/{name}")
-        value = ir.Value(name=unique, const_value=ir.tensor(np.asarray(array, order="C"), name=unique))
-        value.dtype, value.shape = value.const_value.dtype, ir.Shape(array.shape)
+        tensor = ir.tensor(np.asarray(array, order="C"), name=unique)
+        value = ir.Value(name=unique, const_value=tensor, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape))
         self._graph.register_initializer(value)
         return value
 
@@ -117,6 +117,12 @@ def sizes_of(value: ir.Value) -> list[Size]:
     """The static shape, None or a symbol where free."""
     assert value.shape is not None, f"{value.name} has no shape"
     return [size if isinstance(size, int) else size.value for size in value.shape]
+
+
+def name_of(value: ir.Value) -> str:
+    """The name that every value of a graph has."""
+    assert value.name, "a value without a name"
+    return value.name
 
 
 def known(value: ir.Value) -> tuple[int, ...]:

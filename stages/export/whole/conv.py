@@ -10,6 +10,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import onnx_ir as ir
 
@@ -80,7 +82,7 @@ def _bias(weights: Weights) -> list[ir.Value]:
     return [weights["bias"]] if "bias" in weights else []
 
 
-def _window(site: Site, kernel: tuple[int, ...]) -> dict[str, list[int]]:
+def _window(site: Site, kernel: tuple[int, ...]) -> dict[str, Any]:
     layer = site.layer
     return {
         "kernel_shape": list(kernel),

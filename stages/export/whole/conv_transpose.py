@@ -24,8 +24,9 @@ from .conv import channels_first_shape
 def _write(nodes: Writer, site: Site, x: ir.Value, weights: Weights) -> ir.Value:
     layer, rank = site.layer, site.layer.rank
     kernel = weights["kernel"]
-    batch, channels, *sizes = channels_first_shape(site)
-    surplus = _surplus(site, known(kernel)[:rank])
+    batch, channels, *_ = channels_first_shape(site)
+    sizes = _fixed(site.output_shape[1:-1] if site.channels_last else site.output_shape[2:])
+    surplus = _surplus(site, known(kernel)[:rank], sizes)
     odd = [more % 2 if more > 0 else 0 for more in surplus]
     pads = [max(more, 0) // 2 for more in surplus]
     y = nodes.op(
@@ -58,14 +59,18 @@ def _write(nodes: Writer, site: Site, x: ir.Value, weights: Weights) -> ir.Value
     return nodes.channels_last(y) if site.channels_last else y
 
 
-def _surplus(site: Site, kernel: tuple[int, ...]) -> list[int]:
+def _fixed(sizes: tuple[int | None, ...]) -> list[int]:
+    """Sizes of which ``_fixed_sizes`` has seen that none is free."""
+    return [size for size in sizes if size is not None]
+
+
+def _surplus(site: Site, kernel: tuple[int, ...], outputs: list[int]) -> list[int]:
     """How many positions the full transposed convolution has beyond the output, for each spatial axis."""
     layer = site.layer
-    _, _, *outputs = channels_first_shape(site)
     extents = [(size - 1) * step + 1 for size, step in zip(kernel, layer.dilation_rate, strict=True)]
     return [
         (n - 1) * stride + extent - output
-        for n, stride, extent, output in zip(site.spatial, layer.strides, extents, outputs, strict=True)
+        for n, stride, extent, output in zip(_fixed(site.spatial), layer.strides, extents, outputs, strict=True)
     ]
 
 

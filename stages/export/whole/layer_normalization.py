@@ -22,7 +22,7 @@ def _write(nodes: Writer, site: Site, x: ir.Value, weights: Weights) -> ir.Value
     axes = _axes(site)
     perm = [axis for axis in range(rank) if axis not in axes] + axes
     last = nodes.transpose(x, perm)
-    size = [site.input_shape[axis] for axis in axes]
+    size = [site.input_shape[axis] or 0 for axis in axes]
     y = nodes.op(
         "LayerNormalization",
         [

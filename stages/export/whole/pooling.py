@@ -5,6 +5,8 @@ Padding never takes part: not in the maximum, nor in the count of the mean (``co
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import onnx_ir as ir
 
@@ -17,6 +19,7 @@ from .windows import explicit_pads, needs_fixed_sizes
 def _write(nodes: Writer, site: Site, x: ir.Value, weights: Weights) -> ir.Value:
     layer = site.layer
     average = layer.pool_mode == "average"
+    only_average: dict[str, Any] = {"count_include_pad": 0} if average else {}
     y = nodes.op(
         "AveragePool" if average else "MaxPool",
         [nodes.channels_first(x) if site.channels_last else x],
@@ -25,7 +28,7 @@ def _write(nodes: Writer, site: Site, x: ir.Value, weights: Weights) -> ir.Value
         kernel_shape=list(layer.pool_size),
         strides=list(layer.strides),
         pads=explicit_pads(site, layer.pool_size, [1] * len(layer.pool_size)),
-        **({"count_include_pad": 0} if average else {}),
+        **only_average,
     )
     return nodes.channels_last(y) if site.channels_last else y
 

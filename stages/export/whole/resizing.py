@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -48,7 +49,7 @@ def _upsample(nodes: Writer, site: Site, x: ir.Value, weights: Weights) -> ir.Va
 
 
 def _on_channels_first(
-    nodes: Writer, site: Site, x: ir.Value, op_type: str, more: list[ir.Value | None], **attributes: Any
+    nodes: Writer, site: Site, x: ir.Value, op_type: str, more: Sequence[ir.Value | None], **attributes: Any
 ) -> ir.Value:
     first = nodes.channels_first(x) if site.channels_last else x
     y = nodes.op(op_type, [first, *more], main=True, shape=channels_first_shape(site), **attributes)
