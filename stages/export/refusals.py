@@ -8,10 +8,7 @@ from ..errors import UnsupportedError
 from ..keras_layers import layer_paths
 
 REFUSED: tuple[tuple[tuple[str, ...], str], ...] = (
-    (
-        ("RNN", "Bidirectional", "TimeDistributed", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"),
-        "layers that run over time steps",
-    ),
+    (("RNN", "Bidirectional", "TimeDistributed"), "layers that run over time steps"),
     (("MultiHeadAttention", "GroupQueryAttention", "Attention", "AdditiveAttention"), "attention layers"),
     (("TorchModuleWrapper", "TFSMLayer", "FlaxLayer", "JaxLayer"), "layers of other frameworks"),
 )

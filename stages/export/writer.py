@@ -74,7 +74,8 @@ class Writer:
         node = ir.node(op_type, inputs, attributes, domain=domain, name=name)
         value = node.outputs[0]
         value.name = self._names.values.unique(f"{name}/value" if main else name)
-        value.dtype = next((given.dtype for given in inputs if given is not None and given.dtype is not None), None)
+        dtype = next((given.dtype for given in inputs if given is not None and given.dtype is not None), None)
+        value.type = ir.TensorType(dtype) if dtype is not None else None
         value.shape = graph_shape(shape) if shape is not None else None
         self.nodes.append(node)
         return value
