@@ -46,7 +46,7 @@ def outputs_of(
     for start, chunk, real in _chunks(inputs, total, size, fill=fixed):
         progress.step("running the module", start, total)
         with torch.no_grad():
-            made = torch.func.functional_call(twin, state, tuple(module_inputs(extraction, chunk)))
+            made = torch.func.functional_call(twin, state, tuple(module_inputs(extraction, chunk)), tie_weights=False)
         leaves = [leaf for leaf in pytree.tree_leaves(made) if isinstance(leaf, torch.Tensor)]
         for name, (position, moves) in extraction.outputs.items():
             gathered[name].append(apply_moves(moves, leaves[position].numpy())[:real])

@@ -122,7 +122,7 @@ class HookedReading:
 
         with torch.no_grad(), _hooks(self._leaves, hook):
             arguments = tuple(value.clone() for value in inputs)
-            result = torch.func.functional_call(self._module, dict(state), arguments, strict=False)
+            result = torch.func.functional_call(self._module, dict(state), arguments, tie_weights=False)
         return [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, torch.Tensor)]
 
 
