@@ -281,7 +281,10 @@ def _check_job(job: Job) -> None:
 def _named(inputs: Array | Mapping[str, Array], model: keras.Model) -> dict[str, Array]:
     if isinstance(inputs, Mapping):
         return {name: np.asarray(array) for name, array in inputs.items()}
-    names = [tensor.name for tensor in model.inputs]
+    from ..stages.keras_io import declared_inputs
+
+    # A subclassed model declares none: then the array is its first argument, by whatever name.
+    names = [entry.name for entry in declared_inputs(model)] or ["inputs"]
     if len(names) != 1:
         raise UsageError(
             f"one array for the inputs {', '.join(names)}", where="inputs", fix="give a dict: input name → array"

@@ -253,3 +253,51 @@ def test_two_inputs_need_their_names():
     with pytest.raises(UsageError, match="left, right"):
         convert(model, inputs=np.zeros((2, 4), "float32"))
     assert convert(model, inputs=inputs_for(model)).verified
+
+
+def test_a_subclassed_model_that_was_never_called_is_converted(tmp_path):
+    import keras
+    from keras import layers
+
+    class Subclassed(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.hidden = layers.Dense(5, activation="tanh")
+            self.head = layers.Dense(3)
+
+        def call(self, inputs):
+            return self.head(self.hidden(inputs))
+
+    array = np.random.default_rng(0).normal(size=(4, 6)).astype("float32")
+    module = nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3))
+    conversion = convert(Subclassed(), module, inputs=array)
+    assert conversion.verified, text_of(summary_of(conversion, "subclassed"))
+    assert conversion.state_dict["2.weight"].shape == (3, 5)
+
+
+def test_tied_keys_are_one_tensor(tmp_path):
+    import keras
+    from keras import layers
+
+    shared = layers.Dense(4, name="shared")
+    entry = keras.Input((4,), name="x")
+    model = randomised(keras.Model(entry, shared(layers.ReLU()(shared(entry)))))
+
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Linear(4, 4)
+            self.second = nn.Linear(4, 4)
+            self.second.weight, self.second.bias = self.first.weight, self.first.bias
+
+        def forward(self, x):
+            return self.second(self.first(x).relu())
+
+    conversion = convert(model, Tied())
+    assert conversion.verified, text_of(summary_of(conversion, "tied"))
+    state = conversion.state_dict
+    assert state["first.weight"] is state["second.weight"]
+    conversion.save(tmp_path / "out")
+    module = Tied()
+    module.load_state_dict(load_file(tmp_path / "out" / "state_dict.safetensors"), strict=True)
+    assert module.first.weight is module.second.weight
