@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, JsonValue, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -88,7 +88,7 @@ class TargetOptions(OptionsOrText):
         pattern=r"^.+:[A-Za-z_][\w.]*$",
         description="`file.py:Class` or `package.module:attribute`: a class, a function or a module.",
     )
-    kwargs: dict[str, Any] = Field(default_factory=dict, description="Passed to the class or function.")
+    kwargs: dict[str, JsonValue] = Field(default_factory=dict, description="Passed to the class or function.")
 
     @classmethod
     def from_text(cls, text: str) -> dict[str, Any]:

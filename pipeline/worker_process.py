@@ -53,7 +53,7 @@ def run_worker(order: WorkOrder, limits: LimitOptions, listener: Listener) -> di
         stderr=subprocess.STDOUT,
         pass_fds=(write_end,),
         start_new_session=True,
-        env={**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"},
+        env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONUNBUFFERED": "1"},
     )
     os.close(write_end)
     assert process.stdin is not None

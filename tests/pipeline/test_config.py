@@ -53,6 +53,14 @@ def test_texts_stand_for_their_groups(config):
     assert options.output.folder == "out"
 
 
+def test_keyword_arguments_keep_their_types(config):
+    text = "{a: 1, b: 1.5, c: true, d: null, e: [1, x], f: {g: 2e-3}}"
+    options = config(f"model: a.keras\ntarget: {{object: net.py:Net, kwargs: {text}}}\n").options
+    assert options.target.kwargs == {"a": 1, "b": 1.5, "c": True, "d": None, "e": [1, "x"], "f": {"g": 0.002}}
+    again = JobOptions.model_validate(json.loads(json.dumps(options.model_dump(mode="json"))))
+    assert again == options
+
+
 def test_paths_are_relative_to_the_config(config, tmp_path):
     job = config("model: a/lenet.keras\ntarget: nets/net.py:Net\ninputs: x.npy\nlabels: train.py:labels\n")
     assert job.input_files() == [tmp_path / name for name in ("a/lenet.keras", "x.npy", "train.py", "nets/net.py")]
@@ -91,6 +99,7 @@ def test_every_way_to_write_a_number_is_that_number(config, text):
         ("model: a.keras\ninputs:\n  generate: {range: [1, 0]}\n", 3, ["from 1 to 0"]),
         ("model: a.keras\nname: ../other\n", 2, ["name", "../other"]),
         ("model: a.keras\nlimits: {seconds: 0}\n", 2, ["limits.seconds"]),
+        ("model: a.keras\ntarget:\n  object: net.py:Net\n  kwargs: {since: 2024-01-01}\n", 4, ["kwargs.since", "JSON"]),
         ("target: net.py:Net\n", 1, ["model is missing"]),
         ("model: 3\n", 1, ["model should be a mapping"]),
     ],
