@@ -118,6 +118,17 @@ def shared_and_nested() -> keras.Model:
     return randomised(keras.Model([left, right], outputs, name="shared_and_nested"))
 
 
+class Noise(layers.Layer):
+    """Random at inference too, with a state of its own."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)
+        self.seed_generator = keras.random.SeedGenerator(7)
+
+    def call(self, x):
+        return x + keras.random.normal(keras.ops.shape(x), seed=self.seed_generator)
+
+
 class Residual(layers.Layer):
     """A composite layer: its own sum is a layer output too."""
 

@@ -13,13 +13,18 @@ from .samples import Batch, Collected, Samples
 
 
 def run_keras(model: keras.Model, samples: Samples) -> Run:
-    """Outputs of all samples, layers of the probed ones."""
+    """Outputs of all samples, layers of the probed ones.
+
+    On the CPU: a GPU multiplies float32 in TF32, whose error of 1e-3 is that of a wrong epsilon. In a StatelessScope:
+    what a layer would write (the state of a random generator) stays as it is.
+    """
     names = list(samples.inputs)
     outputs, layers = Collected(samples.count), Collected(samples.probed)
     for batch in samples.batches():
 
         def call(batch: Batch = batch) -> Any:
-            return call_model(model, [keras.ops.convert_to_tensor(batch.inputs[name]) for name in names], names)
+            with keras.device("cpu:0"), keras.StatelessScope():
+                return call_model(model, [keras.ops.convert_to_tensor(batch.inputs[name]) for name in names], names)
 
         if batch.probed:
             result, captured = keras_layer_outputs(model, call)

@@ -107,4 +107,4 @@ def samples_of(job: Job, graph: Graph) -> Samples:
 
 def _bytes(shape: tuple[int | None, ...], dtype: str) -> int:
     """Bytes of one sample of a layer; a free size beyond the batch counts as one."""
-    return math.prod(size or 1 for size in shape[1:]) * (1 if dtype == "bool" else np.dtype(dtype).itemsize)
+    return math.prod(size or 1 for size in shape[1:]) * np.dtype(dtype).itemsize

@@ -292,6 +292,11 @@ REFUSED = {
         (5,),
         "has no ONNX form: TensorFlow operations ['Erfinv']",
     ),
+    "random at inference": (
+        lambda: keras_models.Noise(name="bad"),
+        (3,),
+        "StatelessRandomNormalV2",
+    ),
     "axes out of order": (
         lambda: layers.LayerNormalization(axis=(-1, 1), name="bad"),
         (3, 2),

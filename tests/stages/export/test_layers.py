@@ -8,9 +8,10 @@ import keras
 import numpy as np
 import pytest
 from keras_models import inputs_for
-from layer_table import CASES, shapes, table_model
+from layer_table import ACTIVATIONS, CASES, shapes, table_model
 from torchgraft.stages.base import Artifacts, Job, Silent, Tolerance
 from torchgraft.stages.export import Export
+from torchgraft.stages.export.whole import WHOLE_LAYERS
 from torchgraft.stages.measure import agreement
 from torchgraft.stages.verify.keras_run import run_keras
 from torchgraft.stages.verify.onnx_run import OnnxRunner
@@ -47,10 +48,15 @@ def test_every_layer_is_a_boundary_with_keras_value(shape, dtype):
         assert agreement(name, ("onnxruntime", "keras"), onnx_run.layers[name], theirs, TOLERANCE).agrees, name
 
 
+def test_the_table_has_every_layer_that_has_a_handler():
+    made = {type(case.make(name=case.name)) for case in CASES}
+    assert {kind for handler in WHOLE_LAYERS for kind in handler.layers} <= made
+
+
 def test_the_table_has_every_activation_of_keras():
     functions = {
         name
         for name in dir(keras.activations)
         if callable(getattr(keras.activations, name)) and name not in ("get", "serialize", "deserialize")
     }
-    assert functions == set(__import__("layer_table").ACTIVATIONS)
+    assert functions == set(ACTIVATIONS)

@@ -16,6 +16,7 @@ from torchgraft.stages.export import Export
 from torchgraft.stages.plan import Transpose
 from torchgraft.stages.verify import Verify, difference_error
 from torchgraft.stages.verify import samples as sizes
+from torchgraft.stages.verify.keras_run import run_keras
 
 
 def verified(model, change=None, normalized=None, **options):
@@ -165,6 +166,16 @@ def test_a_type_that_onnx_runtime_lacks_is_unsupported():
     model = keras.Model(given, layers.Conv1D(4, 3, dtype="float64", name="conv")(given))
     with pytest.raises(UnsupportedError, match="ONNX Runtime has no implementation"):
         verified(model)
+
+
+def test_running_keras_changes_no_state():
+    given = keras.Input((3,), name="given")
+    model = keras.Model(given, keras_models.Noise(name="noise")(given))
+    state = keras.ops.convert_to_numpy(model.variables[0].value)
+    inputs = keras_models.inputs_for(model)
+    run = run_keras(model, sizes.Samples(inputs, batch=3, probed=3, probe_batch=3))
+    assert not np.array_equal(run.outputs["noise"], inputs["given"])
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(model.variables[0].value), state)
 
 
 def test_tolerance_is_the_jobs():
