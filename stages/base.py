@@ -108,7 +108,8 @@ class Port:
 class Boundary(Port):
     """One output of one call of one Keras layer: where the three runtimes are compared.
 
-    ``name`` is unique: the layer's path ("encoder/conv1"), "#1" after it for its second call, ":1" for its second output.
+    ``name`` is unique: the layer's path ("encoder/conv1"), "#1" after it for its second call, ":1" for its second
+    output.
 
     Attributes:
         layer: the layer's path in the model.
@@ -182,7 +183,8 @@ class Agreement:
     """How two arrays of one name compare.
 
     ``max_rel`` and ``mean_abs`` … are over all elements; ``max_rel`` is ``max|a-b| / max|b|``; ``cosine`` is of the
-    flattened arrays. ``reason`` says why they do not agree ("shape (2, 3) against (3, 2)", "NaN at (0, 4) on both sides"); empty where they do.
+    flattened arrays. ``reason`` says why they do not agree ("shape (2, 3) against (3, 2)", "NaN at (0, 4) on both
+    sides"); empty where they do.
     """
 
     name: str

@@ -48,9 +48,7 @@ class TorchgraftError(Exception):
         return _rebuild, (type(self), self.what, self.where, self.fix, self.details)
 
 
-def _rebuild(
-    kind: type[TorchgraftError], what: str, where: str, fix: str, details: tuple[str, ...]
-) -> TorchgraftError:
+def _rebuild(kind: type[TorchgraftError], what: str, where: str, fix: str, details: tuple[str, ...]) -> TorchgraftError:
     return kind(what, where=where, fix=fix, details=details)
 
 
