@@ -85,7 +85,7 @@ def operations():
     x = layers.Embedding(9, 4, mask_zero=True, name="embedding")(ids)
     x = layers.BatchNormalization(name="bn")(x)
     x = layers.GlobalAveragePooling1D(name="mean")(x)
-    x = keras.ops.concatenate([x, keras.ops.exp(-x)], axis=-1) / 2.0
+    x = keras.ops.concatenate([x, keras.ops.exp(-x), keras.ops.log1p(keras.ops.abs(x))], axis=-1) / 2.0
     return keras_models.randomised(keras.Model(ids, [x, keras.ops.cast(x > 0, "int32")]))
 
 
