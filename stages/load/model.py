@@ -95,6 +95,7 @@ def _loaded(stored: StoredModel) -> keras.Model:
                 where=str(stored.path),
                 fix="save the model again with Keras 3.12 or later",
             )
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     return model
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -202,6 +203,19 @@ def test_a_container_that_keras_skips_is_corrupt_and_never_random(tmp_path):
     fresh(SAMPLES)
     with pytest.raises(CorruptInputError, match="is not in the file"):
         load.proof.prove_weights(fresh, stored)
+
+
+def test_keras_own_warning_of_a_skipped_container_ends_the_load(saved, monkeypatch):
+    import keras
+
+    def load_and_warn(path, **options):
+        warnings.warn("Skipping nested container at 'blocks/container': no matching group found", stacklevel=1)
+        return load_model(path, **options)
+
+    load_model = keras.saving.load_model
+    monkeypatch.setattr(keras.saving, "load_model", load_and_warn)
+    with pytest.raises(CorruptInputError, match="blocks/container"):
+        load.keras_model("model.keras", saved)
 
 
 def test_a_lambda_is_refused_with_the_path_of_its_layer(saved, tmp_path):
