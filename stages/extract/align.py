@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +26,8 @@ from .probe import Probe, ProbedOp
 from .reference import Reference
 from .structure import downstream
 
-#: How often a choice between equal candidates is taken back before the best attempt stands.
-ATTEMPTS = 32
+#: How often in a row a choice between equal candidates is taken back without placing more, before the best stands.
+PATIENCE = 4
 
 
 @dataclass(frozen=True)
@@ -92,26 +93,27 @@ def align(
     Only glue that depends on parameters reads ``state``: what ops give comes from the probe.
     """
     chosen: dict[str, str] = {}
-    tried: set[tuple[tuple[str, str], ...]] = set()
-    best: Alignment | None = None
-    for _ in range(ATTEMPTS):
-        attempt = _Attempt(reference, probed, target, chosen)
-        found = attempt.run(inputs, state)
-        tried.add(tuple(sorted(chosen.items())))
-        if best is None or found.score > best.score:
-            best = found
-        if not found.departures and not found.unplaced:
-            break
-        alternative = _another_choice(found, chosen, tried)
+    tried = {_frozen(chosen)}
+    best = _Attempt(reference, probed, target, chosen).run(inputs, state)
+    patience = PATIENCE
+    while patience and (best.departures or best.unplaced):
+        alternative = _another_choice(best, chosen, tried)
         if alternative is None:
             break
-        chosen = alternative
-    assert best is not None
+        tried.add(_frozen(alternative))
+        found = _Attempt(reference, probed, target, alternative).run(inputs, state)
+        patience -= 1
+        if found.score > best.score:
+            best, chosen, patience = found, alternative, PATIENCE
     return best
 
 
+def _frozen(chosen: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+    return frozenset(chosen.items())
+
+
 def _another_choice(
-    found: Alignment, chosen: Mapping[str, str], tried: set[tuple[tuple[str, str], ...]]
+    found: Alignment, chosen: Mapping[str, str], tried: set[frozenset[tuple[str, str]]]
 ) -> dict[str, str] | None:
     """The last choice before the last departure, made otherwise."""
     names = list(found.pairs)
@@ -123,9 +125,12 @@ def _another_choice(
         for rival in pair.rivals:
             kept = {name: choice for name, choice in chosen.items() if name in names[:position]}
             attempt = {**kept, pair.target.name: rival}
-            if tuple(sorted(attempt.items())) not in tried:
+            if _frozen(attempt) not in tried:
                 return attempt
     return None
+
+
+_Fitting: TypeAlias = tuple[ProbedOp, Arrangement]
 
 
 class _Attempt:
@@ -172,40 +177,40 @@ class _Attempt:
 
     def _by_values(self, op: Op, read: torch.Tensor) -> Pair | None:
         family = self._candidates(op)
-        fitting: list[tuple[ProbedOp, Arrangement]] = []
+        fitting: list[_Fitting] = []
         for position in matching(fingerprint(read), [probed.mark for probed in family]):
             found = arrangement(op, read, family[position].op, family[position].read)
             if found is not None:
                 fitting.append((family[position], found))
         if not fitting:
             return None
-        (probed, found), reason = self._choose(op, fitting)
+        (probed, found), reason, equal = self._choose(op, fitting)
         layer = self._reference.layer_of(probed.op)
         evidence = f"values: reads what Keras layer {layer} reads, on {read.shape[0]} probes"
         if reason:
             evidence += f"; told from {len(fitting) - 1} equal by {reason}"
-        rivals = tuple(other.op.name for other, _ in fitting if other is not probed)
+        rivals = tuple(other.op.name for other, _ in equal if other is not probed)
         return Pair(op, probed.op, found, True, evidence, rivals)
 
-    def _choose(self, op: Op, fitting: list[tuple[ProbedOp, Arrangement]]) -> tuple[tuple[ProbedOp, Arrangement], str]:
-        """One of several that read the same: by what follows, else by name, else by order of execution."""
+    def _choose(self, op: Op, fitting: list[_Fitting]) -> tuple[_Fitting, str, list[_Fitting]]:
+        """One of several that read the same, by what follows, by name, by order; and those it is a guess among."""
         if len(fitting) == 1:
-            return fitting[0], ""
+            return fitting[0], "", []
         for candidate in fitting:
             if self._chosen.get(op.name) == candidate[0].op.name:
-                return candidate, "what follows in the graph"
+                return candidate, "what follows in the graph", []
         alike = [
             candidate
             for candidate in fitting
             if op.name in self._after_ours and self._after_theirs[candidate[0].op.name] == self._after_ours[op.name]
         ]
         if len(alike) == 1:
-            return alike[0], "the structure that follows"
+            return alike[0], "the structure that follows", []
         likeness = [_likeness(op.place, self._reference.layer_of(probed.op)) for probed, _ in alike or fitting]
         ranked = sorted(range(len(likeness)), key=lambda position: -likeness[position])
         if likeness[ranked[0]] > likeness[ranked[1]]:
-            return (alike or fitting)[ranked[0]], "name"
-        return (alike or fitting)[0], "order of execution"
+            return (alike or fitting)[ranked[0]], "name", alike or fitting
+        return (alike or fitting)[0], "order of execution", alike or fitting
 
     def _by_structure(self, op: Op, read: torch.Tensor) -> Pair | None:
         """The free op of the same kind and shape that stands behind the same ops; else the only one, else the next."""
@@ -219,7 +224,7 @@ class _Attempt:
         if len(family) == 1 and not behind:
             reason = "is the only one left of its shape"
         features = None
-        if op.feature_axis is not None and read.numel() == probed.read.numel() and op.kind == "linear":
+        if op.kind == "linear" and read.dim() == 2 and read.numel() == probed.read.numel():
             ours_rows, their_rows = as_rows(op, read), as_rows(probed.op, probed.read)
             if ours_rows.shape == their_rows.shape:
                 features = likeliest_features(ours_rows, their_rows)

@@ -19,7 +19,7 @@ from .op import CHANNELWISE, Op, Slot
 Arguments: TypeAlias = dict[str, Any]
 
 #: Operations that pass a tensor on as it is.
-_SAME = {"detach", "clone", "contiguous", "alias", "lift_fresh_copy", "detach_"}
+_SAME = {"detach", "clone", "contiguous", "alias", "lift_fresh_copy"}
 _RESHAPES = {"view", "reshape", "unsqueeze", "squeeze", "flatten", "_unsafe_view", "unflatten"}
 _COMMUTATIVE = {"add", "mul"}
 
@@ -40,9 +40,9 @@ def shape_of(node: fx.Node) -> Shape:
 
 
 def operator_name(node: fx.Node) -> str:
-    """``aten.conv2d.padding`` → ``conv2d``."""
+    """``aten.conv2d.padding`` → ``conv2d``; in place or not is one: ``aten.relu_.default`` → ``relu``."""
     target = node.target
-    return str(target).split(".")[1] if isinstance(target, OpOverload) else str(target)
+    return str(target).split(".")[1].rstrip("_") if isinstance(target, OpOverload) else str(target)
 
 
 def arguments_of(node: fx.Node) -> Arguments:

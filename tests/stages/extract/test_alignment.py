@@ -257,7 +257,7 @@ def test_a_module_that_works_in_place_is_aligned_and_compared_as_any_other(refer
     assert_same(run(module, extraction, CHANNELS_FIRST), wanted(reference))
     places = {layer.boundary: layer.place for layer in extraction.layers}
     assert places["bn"] == "stem.2 (batch_norm)"
-    assert places["act"] == "relu_"
+    assert places["act"] == "relu"
 
 
 def test_what_keras_does_not_store_is_a_stated_constant() -> None:
