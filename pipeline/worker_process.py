@@ -63,9 +63,9 @@ def run_worker(order: WorkOrder, limits: LimitOptions, listener: Listener) -> di
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.write(order.to_json().encode() + b"\n")
                 process.stdin.flush()
-            conversation = _Conversation(process.pid, limits, listener)
+            conversation = _Conversation(process, limits, listener)
             conversation.listen(events, process.stdout)
-            return conversation.result(_exit_status(process, conversation))
+            return conversation.result()
     finally:
         # Also the children that the user's code started: nothing of a job outlives it.
         with contextlib.suppress(ProcessLookupError):
@@ -73,17 +73,9 @@ def run_worker(order: WorkOrder, limits: LimitOptions, listener: Listener) -> di
         process.wait()
 
 
-def _exit_status(process: subprocess.Popen[bytes], conversation: _Conversation) -> int:
-    """The worker has closed its pipes; it has the rest of its time to end."""
-    try:
-        return process.wait(max(conversation.seconds_left, 1.0))
-    except subprocess.TimeoutExpired:
-        raise conversation.too_long() from None
-
-
 @dataclass
 class _Conversation:
-    pid: int
+    process: subprocess.Popen[bytes]
     limits: LimitOptions
     listener: Listener
     outcome: dict[str, Any] | None = None
@@ -91,32 +83,24 @@ class _Conversation:
     start: float = field(default_factory=time.monotonic)
     last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT_LINES))
 
-    @property
-    def seconds_left(self) -> float:
-        return self.start + self.limits.seconds - time.monotonic()
-
-    def too_long(self) -> ResourceError:
-        return ResourceError(
-            f"the time limit of {self.limits.seconds:g} seconds is over",
-            where=f"stage {self.stage}",
-            fix="raise limits.seconds in the config, or give fewer samples",
-        )
-
     def listen(self, events: IO[bytes], output: IO[bytes]) -> None:
-        """Until the worker closes the pipe of events (its children may keep its stdout open)."""
+        """Until the worker has told its outcome, or has died; children that it left may keep its pipes open."""
+        pipes = (_Lines(events, self._take_event), _Lines(output, self._take_line))
         with selectors.DefaultSelector() as selector:
-            selector.register(events, selectors.EVENT_READ, _Lines(events, self._take_event))
-            selector.register(output, selectors.EVENT_READ, _Lines(output, self._take_line))
-            while selector.get_map() and events.fileno() in selector.get_map():
+            for pipe in pipes:
+                selector.register(pipe.stream, selectors.EVENT_READ, pipe)
+            while self.outcome is None and self.process.poll() is None:
                 for key, _ in selector.select(_POLL_SECONDS):
                     if not key.data.read():
                         selector.unregister(key.fileobj)
                 self._check_limits()
+        for pipe in pipes:
+            pipe.drain()
 
-    def result(self, status: int) -> dict[str, Any]:
+    def result(self) -> dict[str, Any]:
         """The DONE event; otherwise the error that explains why there is none."""
         if self.outcome is None:
-            raise self._crashed(status)
+            raise self._crashed(self.process.wait())
         if self.outcome["event"] == ERROR:
             raise error_from_json(self.outcome)
         return self.outcome
@@ -140,10 +124,14 @@ class _Conversation:
             self.listener.printed(line)
 
     def _check_limits(self) -> None:
-        if self.seconds_left < 0:
-            raise self.too_long()
+        if time.monotonic() - self.start > self.limits.seconds:
+            raise ResourceError(
+                f"the time limit of {self.limits.seconds:g} seconds is over",
+                where=f"stage {self.stage}",
+                fix="raise limits.seconds in the config, or give fewer samples",
+            )
         limit = self.limits.memory_gb
-        if limit is not None and (used := _resident_bytes(self.pid)) > limit * 1e9:
+        if limit is not None and (used := _resident_bytes(self.process.pid)) > limit * 1e9:
             raise ResourceError(
                 f"the memory limit of {limit:g} GB is over: {used / 1e9:.2f} GB are in use",
                 where=f"stage {self.stage}",
@@ -175,6 +163,13 @@ class _Lines:
         for line in (*lines, *([self.rest] if not chunk and self.rest else [])):
             self.take(line.decode("utf-8", "replace").rstrip("\r"))
         return bool(chunk)
+
+    def drain(self) -> None:
+        """Take what is left without waiting for more."""
+        os.set_blocking(self.stream.fileno(), False)
+        with contextlib.suppress(BlockingIOError):
+            while self.read():
+                pass
 
 
 def _resident_bytes(pid: int) -> int:

@@ -102,6 +102,21 @@ def test_a_pipe_that_a_child_keeps_open_does_not_hold_the_job(tmp_path):
         run(tmp_path, "subprocess.Popen(['sleep', '600'])\nraise RuntimeError('after the child')\n")
 
 
+def test_a_thread_that_never_ends_does_not_hold_the_job(tmp_path):
+    """Python waits for it at the end of the process; the outcome is told before that."""
+    net = "import threading\nthreading.Thread(target=time.sleep, args=(600,)).start()\nraise RuntimeError('told')\n"
+    with pytest.raises(MappingError, match="told"):
+        run(tmp_path, net)
+
+
+def test_everything_that_was_said_before_the_crash_is_kept(tmp_path):
+    listener = Recorder()
+    with pytest.raises(WorkerCrashedError):
+        run(tmp_path, "print('line\\n' * 50_000 + 'last words', flush=True); os._exit(3)", listener)
+    assert listener.lines.count("line") == 50_000
+    assert listener.lines[-1] == "last words"
+
+
 @pytest.mark.parametrize(
     "kind", [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, TorchgraftError)]
 )
