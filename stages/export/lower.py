@@ -14,6 +14,7 @@ from .whole import Site, WholeLayer
 from .writer import GraphNames, Names, Writer, graph_shape, name_of
 
 BOUNDARY_KEY = "torchgraft.boundary"
+VARIABLE_KEY = "torchgraft.variable"
 
 
 def lowered(proto: onnx.ModelProto, traced: Traced, model_name: str) -> ir.Model:
@@ -40,7 +41,7 @@ def lowered(proto: onnx.ModelProto, traced: Traced, model_name: str) -> ir.Model
     graph.opset_imports.pop(TRACE_DOMAIN, None)
     graph.opset_imports.pop("ai.onnx.ml", None)
     passes.RemoveUnusedNodesPass()(model)
-    _drop_unused_weights(graph, traced)
+    _drop_unused_weights(graph)
     add_functions(model)
     _infer_shapes(model)
     return model
@@ -54,10 +55,10 @@ def _infer_shapes(model: ir.Model) -> None:
         value.shape = shape
 
 
-def _drop_unused_weights(graph: ir.Graph, traced: Traced) -> None:
+def _drop_unused_weights(graph: ir.Graph) -> None:
     """The model's own inputs stay, used or not."""
-    for value in list(graph.inputs)[len(traced.inputs) :]:
-        if not value.uses() and value not in graph.outputs:
+    for value in list(graph.inputs):
+        if VARIABLE_KEY in value.metadata_props and not value.uses() and value not in graph.outputs:
             graph.inputs.remove(value)
 
 
@@ -69,12 +70,15 @@ def _name_values(graph: ir.Graph, traced: Traced) -> None:
     """Give the inputs their Keras names and every other value a name without tf2onnx's ":0"."""
     _fix_constants(graph, traced)
     shapes = {f"input_{place}:0": graph_shape(entry.shape) for place, entry in enumerate(traced.inputs)}
-    wanted = {f"input_{place}:0": entry.name for place, entry in enumerate(traced.inputs)}
-    wanted |= {f"weight_{place}:0": path for place, path in enumerate(traced.variables)}
-    taken = Names()
+    inputs = {f"input_{place}:0": entry.name for place, entry in enumerate(traced.inputs)}
+    variables = {f"weight_{place}:0": path for place, path in enumerate(traced.variables)}
+    taken = Names(inputs.values())
     for value in graph.inputs:
-        value.shape = shapes.get(name_of(value), value.shape)
-        value.name = taken.unique(wanted[name_of(value)])
+        name = name_of(value)
+        if name in inputs:
+            value.name, value.shape = inputs[name], shapes[name]
+        else:
+            value.name, value.metadata_props[VARIABLE_KEY] = taken.unique(variables[name]), variables[name]
     for value in _values(graph)[len(graph.inputs) :]:
         value.name = taken.unique(name_of(value).removesuffix(":0"))
         if not value.is_initializer():
@@ -138,6 +142,15 @@ def _pass_outputs_through(graph: ir.Graph) -> None:
 
 def _is_copy(node: ir.Node) -> bool:
     return BOUNDARY_KEY not in node.metadata_props
+
+
+def weights_in(model: ir.Model) -> dict[str, str]:
+    """Name of a weight input → path of its variable."""
+    return {
+        name_of(value): value.metadata_props[VARIABLE_KEY]
+        for value in model.graph.inputs
+        if VARIABLE_KEY in value.metadata_props
+    }
 
 
 def boundaries_in(model: ir.Model, traced: Traced) -> tuple[tuple[Boundary, ...], dict[str, str]]:

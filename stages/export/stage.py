@@ -15,7 +15,7 @@ from ..keras_layers import layer_paths, variable_paths
 from ..measure import first_not_finite
 from ..plan import Array, Recipe, Variable
 from .convert import onnx_from_traced
-from .lower import boundaries_in, lowered, ports
+from .lower import boundaries_in, lowered, ports, weights_in
 from .refusals import refuse_unsupported
 from .trace import trace
 
@@ -39,13 +39,12 @@ class Export:
         model = lowered(onnx_from_traced(traced), traced, job.model.name)
         inputs, outputs = ports(model, traced)
         boundaries, unkept = boundaries_in(model, traced)
-        present = {value.name for value in model.graph.inputs}
-        weights = {
-            path: Recipe(Variable(path, array.shape, array.dtype.name)).because("export: the variable itself")
-            for path, array in variables.items()
-            if path in present
-        }
+        weights = {name: _recipe(path, variables[path]) for name, path in weights_in(model).items()}
         return ExportedGraph(model, weights, inputs, outputs, boundaries, unkept, variables)
+
+
+def _recipe(path: str, array: Array) -> Recipe:
+    return Recipe(Variable(path, array.shape, array.dtype.name)).because("export: the variable itself")
 
 
 def _build_rest(job: Job) -> None:

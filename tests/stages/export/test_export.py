@@ -64,6 +64,23 @@ def arguments():
     return keras_models.randomised(model)
 
 
+class ScaleAsInput(keras.Model):
+    """A weight of its own that is named like the input."""
+
+    def __init__(self):
+        super().__init__(name="scale_as_input")
+        self.scale = self.add_weight(name="scale", shape=(4,))
+
+    def call(self, x):
+        return x * self.scale
+
+
+def scale_as_input():
+    model = ScaleAsInput()
+    model(np.zeros((1, 4), "float32"))
+    return keras_models.randomised(model)
+
+
 def repeated_outputs():
     """An input that is an output, one value twice, and an output inside the model."""
     given = keras.Input((5,), name="given")
@@ -104,6 +121,12 @@ def names_that_need_care():
     return keras_models.randomised(keras.Model(given, layers.Dense(5, name="_first_kernel")(x)))
 
 
+def unused_input():
+    """An input and a layer that the output does not depend on."""
+    a, b = keras.Input((4,), name="a"), keras.Input((5,), name="b")
+    return keras_models.randomised(keras.Model([b, a], layers.Dense(2, name="dense")(a)))
+
+
 def fixed_batch():
     given = keras.Input(batch_shape=(2, 7, 3), name="given")
     return keras_models.randomised(keras.Model(given, layers.Conv1D(4, 3, name="conv")(given)))
@@ -130,17 +153,20 @@ MODELS = {
     "shared_and_nested": keras_models.shared_and_nested,
     "subclassed": keras_models.subclassed,
     "arguments": arguments,
+    "scale_as_input": scale_as_input,
     "repeated_outputs": repeated_outputs,
     "called_three_times": called_three_times,
     "operations": operations,
     "activation_layer": activation_layer_as_argument,
     "names": names_that_need_care,
+    "unused_input": unused_input,
     "fixed_batch": fixed_batch,
     "channels_first": channels_first,
 }
 SUBCLASSED_INPUTS = {
     "subclassed": {"x": (5, 4)},
     "arguments": {"a": (5, 4), "b": (5, 2)},
+    "scale_as_input": {"scale": (5, 4)},
 }
 
 
@@ -161,7 +187,8 @@ def test_the_raw_graph_computes_what_keras_computes(name):
 def test_a_corrupted_variable_is_seen(name):
     model = MODELS[name]()
     job, graph = exported(model, inputs_of(name, model))
-    path = next(path for path in graph.weights if graph.variables[path].dtype.kind == "f")
+    paths = [recipe.variables[0].path for recipe in graph.weights.values()]
+    path = next(path for path in paths if graph.variables[path].dtype.kind == "f")
     corrupted = {**graph.variables, path: graph.variables[path] + np.float32(0.25)}
     assert differences(job, graph, corrupted)
 
