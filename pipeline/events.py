@@ -10,7 +10,7 @@ import os
 from typing import Any
 
 from ..stages import errors
-from ..stages.errors import TorchgraftError, WorkerCrashedError
+from ..stages.errors import TorchgraftError
 
 STARTED, FINISHED, STEP, DONE, ERROR = "started", "finished", "step", "done", "error"
 
@@ -37,7 +37,8 @@ class EventWriter:
 def error_to_json(error: TorchgraftError) -> dict[str, Any]:
     """The error as plain values; ``error_from_json`` is its inverse."""
     return {
-        "kind": type(error).__name__,
+        # A stage may raise a kind of its own: what crosses is the one of the tree that it is.
+        "kind": next(kind.__name__ for kind in type(error).__mro__ if kind.__module__ == errors.__name__),
         "what": error.what,
         "where": error.where,
         "fix": error.fix,
@@ -47,6 +48,7 @@ def error_to_json(error: TorchgraftError) -> dict[str, Any]:
 
 def error_from_json(data: dict[str, Any]) -> TorchgraftError:
     """The error that a worker sent."""
-    kind = getattr(errors, data["kind"], WorkerCrashedError)
-    found: TorchgraftError = kind(data["what"], where=data["where"], fix=data["fix"], details=tuple(data["details"]))
+    found: TorchgraftError = getattr(errors, data["kind"])(
+        data["what"], where=data["where"], fix=data["fix"], details=tuple(data["details"])
+    )
     return found

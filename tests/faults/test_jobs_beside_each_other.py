@@ -1,4 +1,4 @@
-"""Jobs that fail in their own ways, in one batch with a good one: each has its exit code, and none touches another."""
+"""FAULTS rows 22 and 32: modules that crash, are none, do not fit or do not run, and a good job in their midst."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import pytest
 from keras_models import conv_bn_pool_dense
 from torchgraft.pipeline.run_dir import MANIFEST
 
-# Row, what is in its net.py, what is in its config, exit code, and what the message says.
+NEVER_WORKED = """
+from torch import nn
+
+
+class Net(nn.Module):
+    def forward(self, x):
+        raise RuntimeError("this forward never worked")
+"""
+# What is in the job's net.py, the exit code, and what the message says.
 FAULTS = {
-    "import_error": (30, "import nowhere_at_all\n", "", 6, ["net.py", "nowhere_at_all"]),
-    "exits": (30, "import sys\nsys.exit(0)\n", "", 6, ["net.py", "2"]),
-    "sleeps": (30, "import time\ntime.sleep(600)\n", "limits: {seconds: 12}\n", 8, ["12 seconds", "limits.seconds"]),
-    "crashes": (22, "import os, signal\nos.kill(os.getpid(), signal.SIGABRT)\n", "", 10, ["SIGABRT"]),
-    "no_module": (32, "Net = dict\n", "", 6, ["nn.Module"]),
-    "does_not_fit": (
-        32,
-        "from torch import nn\n\ndef Net():\n    return nn.Linear(3, 4)\n",
-        "",
-        6,
-        ["weight", "(4, 3)"],
-    ),
+    "crashes": ("import os, signal\nos.kill(os.getpid(), signal.SIGABRT)\n", 10, ["SIGABRT"]),
+    "no_module": ("Net = dict\n", 6, ["nn.Module"]),
+    "does_not_fit": ("from torch import nn\n\ndef Net():\n    return nn.Linear(3, 4)\n", 6, ["weight", "(4, 3)"]),
+    "raises": (NEVER_WORKED, 6, ["this forward never worked", "net.py", "forward"]),
 }
 
 
@@ -35,17 +35,13 @@ def batch(tmp_path_factory) -> tuple[Path, dict[str, dict]]:
     conv_bn_pool_dense().save(folder / "model.keras")
     names = list(FAULTS)
     configs = []
-    for name in [*names[:3], "good", *names[3:], "corrupt"]:
+    for name in [*names[:1], "good", *names[1:]]:
         job = folder / name
         job.mkdir()
-        net, settings = FAULTS[name][1:3] if name in FAULTS else ("", "")
-        (job / "net.py").write_text(net)
+        (job / "net.py").write_text(FAULTS[name][0] if name in FAULTS else "")
         target = "" if name == "good" else "target: net.py:Net\n"
-        (job / "config.yaml").write_text(f"model: ../model.keras\n{target}output: out\n{settings}")
+        (job / "config.yaml").write_text(f"model: ../model.keras\n{target}output: out\n")
         configs.append(str(job / "config.yaml"))
-    stored = (folder / "model.keras").read_bytes()
-    (folder / "corrupt" / "model.keras").write_bytes(stored[: len(stored) // 2])
-    (folder / "corrupt" / "config.yaml").write_text("model: model.keras\noutput: out\n")
     command = [sys.executable, "-m", "torchgraft", "run", "--json", *configs]
     done = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False)
     assert done.returncode == 1, done.stderr
@@ -57,19 +53,12 @@ def batch(tmp_path_factory) -> tuple[Path, dict[str, dict]]:
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_has_its_exit_code_and_says_what_where_and_what_to_do(batch, name):
     folder, ended = batch
-    _, _, _, status, words = FAULTS[name]
+    _, status, words = FAULTS[name]
     message = ended[name]["error"]
     assert ended[name]["exit_code"] == status, message
     for word in [*words, "stage", "To fix it"]:
         assert word in message
     assert not (folder / name / "out").exists()
-
-
-def test_row_17_half_a_file_is_a_corrupt_input(batch):
-    folder, ended = batch
-    assert ended["corrupt"]["exit_code"] == 4
-    assert "model.keras" in ended["corrupt"]["error"]
-    assert not (folder / "corrupt" / "out").exists()
 
 
 def test_the_good_job_beside_them_is_verified(batch):
@@ -80,4 +69,4 @@ def test_the_good_job_beside_them_is_verified(batch):
 
 def test_every_job_was_done(batch):
     _, ended = batch
-    assert set(ended) == {*FAULTS, "good", "corrupt"}
+    assert set(ended) == {*FAULTS, "good"}

@@ -127,6 +127,13 @@ def test_every_error_crosses_the_pipe(kind):
     assert str(back) == str(error)
 
 
+def test_an_error_of_a_stage_crosses_as_the_one_of_the_tree_that_it_is():
+    class OfAStage(MappingError):
+        pass
+
+    assert type(error_from_json(error_to_json(OfAStage("what")))) is MappingError
+
+
 @pytest.fixture
 def sleeping(tmp_path):
     """A run by the command line that sleeps in the user's module: the process, and the pids of its worker and child."""
