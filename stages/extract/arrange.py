@@ -45,11 +45,11 @@ class Arrangement:
 
 def close(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
     """Equal up to ``CLOSE``; NaN equals NaN here (a probe may leave the domain of a logarithm on both sides)."""
-    if ours.shape != theirs.shape:
+    if ours.shape != theirs.shape or ours.is_floating_point() != theirs.is_floating_point():
         return False
-    if ours.dtype == torch.bool or not ours.is_floating_point():
+    if not ours.is_floating_point():
         return bool(torch.equal(ours.to(theirs.dtype), theirs))
-    scale = float(theirs.nan_to_num().abs().max()) if theirs.numel() else 0.0
+    scale = float(theirs.nan_to_num(0.0, 0.0, 0.0).abs().max()) if theirs.numel() else 0.0
     return bool(torch.allclose(ours, theirs, rtol=0, atol=CLOSE * scale + 1e-30, equal_nan=True))
 
 
@@ -62,6 +62,18 @@ def arrangement(target: Op, ours: torch.Tensor, reference: Op, theirs: torch.Ten
     if _axis(target, ours) == _axis(reference, theirs) and close(ours, theirs):
         return Arrangement()
     return _by_rows(target, ours, reference, theirs)
+
+
+def follows(found: Arrangement, target: Op, ours: torch.Tensor, reference: Op, theirs: torch.Tensor) -> bool:
+    """Whether ``ours`` is made from ``theirs`` by an Arrangement that was found on other values."""
+    if found.axes is not None:
+        return close(ours, theirs.permute(found.axes))
+    if target.feature_axis is None or reference.feature_axis is None or found.is_identity:
+        return close(ours, theirs)
+    rows = as_rows(reference, theirs)
+    rows = rows if found.rows is None else rows[torch.from_numpy(found.rows)]
+    rows = rows if found.features is None else rows[:, torch.from_numpy(found.features)]
+    return close(as_rows(target, ours), rows)
 
 
 def _by_rows(target: Op, ours: torch.Tensor, reference: Op, theirs: torch.Tensor) -> Arrangement | None:

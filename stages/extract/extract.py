@@ -4,26 +4,17 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import nn
 
-from ..base import (
-    AlignedLayer,
-    Artifacts,
-    ExportedGraph,
-    Extraction,
-    ImportedModule,
-    Job,
-    NormalizedGraph,
-    Progress,
-)
+from ..base import Artifacts, ExportedGraph, Extraction, ImportedModule, Job, NormalizedGraph, Port, Progress
 from ..errors import MappingError
 from ..plan import Move
+from .confirm import Confirmation, confirm
 from .findings import Context, find
 from .make_plan import make_plan
 from .reference import Reference, read_reference
-from .results import aligned_layers, place_layers, place_outputs
+from .results import Twice, as_keras, layer_candidates, place_layers, place_outputs
 from .search import Found, search
 
 
@@ -41,12 +32,23 @@ class Extract:
         progress.step("reading the imported module")
         reference = read_reference(job, graph, imported)
         progress.step("aligning the modules")
-        found = search(module, reference, job.seed)
+        found = search(module, reference)
         plan = make_plan(module, found.alignment, imported.recipes, variables)
+        progress.step("confirming on a second probe")
+        inner = _reference_values(graph, reference, found.probe.kept)
+        candidates = layer_candidates(inner, found.alignment.marks)
+        second = confirm(module, reference, found, {node for nodes in candidates.values() for node in nodes})
+        outputs, guessed = _outputs(module, graph, found, second)
+        wide = _reference_values(graph, reference, second.probe.kept)
+        first = _values(module, found, set(second.kept))
+        layers, unaligned = place_layers(
+            graph.boundaries,
+            {name: Twice(value, wide[name]) for name, value in inner.items()},
+            candidates,
+            {node: Twice(value, second.kept[node]) for node, value in first.items()},
+            found.reading,
+        )
         progress.step("applying the plan")
-        outputs, guessed = _outputs(module, graph, found)
-        layers, unaligned = _layers(module, graph, reference, found)
-        context = Context(found, reference, graph.outputs, guessed)
         return Extraction(
             plan=plan,
             state=plan.apply(variables),
@@ -55,46 +57,41 @@ class Extract:
             outputs=outputs,
             layers=layers,
             unaligned={**graph.unkept, **unaligned},
-            findings=find(context),
+            findings=find(Context(found, reference, graph.outputs, guessed, second.unconfirmed)),
         )
 
 
 def _outputs(
-    module: nn.Module, graph: NormalizedGraph, found: Found
+    module: nn.Module, graph: NormalizedGraph, found: Found, second: Confirmation
 ) -> tuple[dict[str, tuple[int, tuple[Move, ...]]], list[str]]:
     """Where each Keras output stands among the module's, and the names of those found by position alone."""
-    wanted = [
-        torch.from_numpy(np.ascontiguousarray(port.to_keras(value.numpy())))
-        for port, value in zip(graph.outputs, found.probe.outputs, strict=True)
-    ]
-    placed, guessed = place_outputs(graph.outputs, wanted, found.alignment.outputs)
-    missing = [port.name for port in graph.outputs if port.name not in placed]
+    ports: tuple[Port, ...] = graph.outputs
+    wanted = [as_keras(*each) for each in zip(ports, found.probe.outputs, second.probe.outputs, strict=True)]
+    given = [Twice(*each) for each in zip(found.alignment.outputs, second.outputs, strict=True)]
+    placed, guessed = place_outputs(ports, wanted, given)
+    missing = [port.name for port in ports if port.name not in placed]
     if missing:
         raise MappingError(
-            f"forward gives {len(found.alignment.outputs)} tensors, none of them is Keras' {', '.join(missing)}",
+            f"forward gives {len(given)} tensors, none of them is Keras' {', '.join(missing)}",
             where=type(module).__name__,
             fix="return every output of the Keras model from forward",
         )
     return placed, guessed
 
 
-def _layers(
-    module: nn.Module, graph: NormalizedGraph, reference: Reference, found: Found
-) -> tuple[tuple[AlignedLayer, ...], dict[str, str]]:
-    """The aligned boundaries, and why the others have no counterpart."""
-    wanted = {
-        boundary.name: torch.from_numpy(boundary.to_keras(found.probe.kept[place].numpy()))
+def _reference_values(
+    graph: NormalizedGraph, reference: Reference, kept: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Boundary name → the reference's value, in Keras layout."""
+    return {
+        boundary.name: torch.from_numpy(boundary.to_keras(kept[place].numpy()))
         for boundary in graph.boundaries
-        if (place := reference.places.get(boundary.name, "")) in found.probe.kept
+        if (place := reference.places.get(boundary.name, "")) in kept
     }
-    candidates, unaligned = place_layers(graph.boundaries, wanted, found.alignment.marks)
-    names = {name for names in candidates.values() for name in names}
-    layers, unclear = aligned_layers(candidates, wanted, _values(module, found, names), found.reading)
-    return tuple(layers), {**unaligned, **unclear}
 
 
 def _values(module: nn.Module, found: Found, names: set[str]) -> dict[str, torch.Tensor]:
-    """The module's values of these names under the probe: one more run, along the alignment found."""
+    """The module's values of these names under the first probe: one more run, along the alignment found."""
     kept: dict[str, torch.Tensor] = {}
 
     def watch(name: str, value: torch.Tensor) -> None:

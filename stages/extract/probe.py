@@ -16,8 +16,19 @@ import torch
 from ..torch_graph import Op, OpCall, Reading, State
 from .fingerprint import fingerprint
 
+
+@dataclass(frozen=True)
+class Spread:
+    """From where to where random numbers are drawn, uniformly."""
+
+    low: float
+    high: float
+
+
 #: Mostly positive, so that a ReLU leaves enough to tell positions apart; negative often enough for it to be seen.
-LOW, HIGH = -0.15, 1.0
+NARROW = Spread(-0.15, 1.0)
+#: Past the knees of the usual activations (ReLU6 at 6, hard_sigmoid at 3): what is one on NARROW need not be one here.
+WIDE = Spread(-8.0, 8.0)
 
 
 @dataclass(frozen=True)
@@ -50,14 +61,14 @@ class Probe:
 
     ops: Mapping[str, ProbedOp]
     marks: Mapping[str, npt.NDArray[np.float64]]
-    kept: Mapping[str, torch.Tensor]
+    kept: dict[str, torch.Tensor]
     outputs: Sequence[torch.Tensor]
 
 
-def random_values(shape: Sequence[int], seed: int) -> torch.Tensor:
-    """Uniform float32 numbers in [LOW, HIGH]."""
+def random_values(shape: Sequence[int], spread: Spread, seed: int) -> torch.Tensor:
+    """Uniform float32 numbers of ``shape``."""
     generator = torch.Generator().manual_seed(seed)
-    return torch.rand(tuple(shape), generator=generator) * (HIGH - LOW) + LOW
+    return torch.rand(tuple(shape), generator=generator) * (spread.high - spread.low) + spread.low
 
 
 def probe(
@@ -65,6 +76,7 @@ def probe(
     inputs: Sequence[torch.Tensor],
     state: State,
     *,
+    spread: Spread,
     seed: int,
     keep: frozenset[str],
     constant: frozenset[str],
@@ -75,7 +87,8 @@ def probe(
         reading: the reference.
         inputs: what it is run on.
         state: its state_dict, for what is left to compute.
-        seed: of the random numbers.
+        spread: of the random numbers.
+        seed: likewise.
         keep: names of values to keep.
         constant: names of ops that hold constants only (a LayerNormalization without scale and center): glue.
     """
@@ -87,7 +100,7 @@ def probe(
         if call.op.name in constant:
             return call.compute()
         read = call.op.canonical_input(call.value).clone()
-        given = random_values(call.op.whole_output_shape(call.output_shape), seed + 1 + len(ops))
+        given = random_values(call.op.whole_output_shape(call.output_shape), spread, seed + 1 + len(ops))
         ops[call.op.name] = ProbedOp(call.op, read, given, fingerprint(read))
         return call.op.finish(given, call.output_shape)
 

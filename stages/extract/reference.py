@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from ..base import ImportedModule, Job, NormalizedGraph, Port
 from ..plan import Array, Recipe
 from ..torch_graph import Op, Reading, read
 from .fit import as_tensor
-from .probe import Probe, probe, random_values
+from .probe import NARROW, Probe, Spread, probe, random_values
 
 
 @dataclass(frozen=True)
@@ -26,18 +26,18 @@ class Reference:
         reading: it, read.
         recipes: key → Recipe.
         ports: the Keras inputs.
-        inputs: Keras input name → the probe's array, in Keras layout.
-        arguments: the same as the imported module takes them.
+        samples: Keras input name → the first of the user's samples, in Keras layout.
         places: boundary name → name of its value in ``reading``.
+        seed: of every random number.
     """
 
     module: nn.Module
     reading: Reading
     recipes: Mapping[str, Recipe]
     ports: tuple[Port, ...]
-    inputs: Mapping[str, Array]
-    arguments: tuple[torch.Tensor, ...]
+    samples: Mapping[str, Array]
     places: Mapping[str, str]
+    seed: int
 
     def layer_of(self, op: Op) -> str:
         """The Keras layer of an op: that of its first variable, else its place in the graph."""
@@ -51,11 +51,21 @@ class Reference:
         recipes = (self.recipes[slot.key] for slot in op.slots.values() if slot.key in self.recipes)
         return frozenset(variable.path for recipe in recipes for variable in recipe.variables)
 
-    def probed(self, target: Reading, seed: int) -> Probe:
+    def inputs(self, spread: Spread) -> dict[str, Array]:
+        """A probe's inputs, in Keras layout: random floats of the samples' shapes; their own integers, which index."""
+        return _inputs(self.samples, spread, self.seed)
+
+    def probed(self, target: Reading, spread: Spread) -> Probe:
         """The imported module under the probe; ops of constants only are ops where ``target`` has a counterpart."""
-        keep = frozenset(self.places.values())
-        constant = self._constant(target)
-        return probe(self.reading, self.arguments, self.module.state_dict(), seed=seed, keep=keep, constant=constant)
+        return probe(
+            self.reading,
+            _arguments(self.ports, self.inputs(spread)),
+            self.module.state_dict(),
+            spread=spread,
+            seed=self.seed,
+            keep=frozenset(self.places.values()),
+            constant=self._constant(target),
+        )
 
     def _constant(self, target: Reading) -> frozenset[str]:
         """Ops without a variable, where the module has no op for them (``elementwise_affine=False``): glue."""
@@ -71,22 +81,24 @@ class Reference:
 
 def read_reference(job: Job, graph: NormalizedGraph, imported: ImportedModule) -> Reference:
     """Read the imported module on the probe's inputs."""
-    inputs = _probe_inputs(job)
-    arguments = tuple(as_tensor(port.from_keras(inputs[port.name])) for port in graph.inputs)
-    reading = read(imported.module, arguments)
+    samples = {name: array[: job.probe_samples] for name, array in job.inputs.items()}
+    reading = read(imported.module, _arguments(graph.inputs, _inputs(samples, NARROW, job.seed)))
     places = _places(imported, reading)
-    return Reference(imported.module, reading, imported.recipes, graph.inputs, inputs, arguments, places)
+    return Reference(imported.module, reading, imported.recipes, graph.inputs, samples, places, job.seed)
 
 
-def _probe_inputs(job: Job) -> dict[str, Array]:
-    """Random floats in the shape of the user's inputs; the user's own integers, which index something."""
+def _inputs(samples: Mapping[str, Array], spread: Spread, seed: int) -> dict[str, Array]:
     found = {}
-    for position, (name, array) in enumerate(job.inputs.items()):
-        first = array[: job.probe_samples]
-        if np.issubdtype(first.dtype, np.floating):
-            first = random_values(first.shape, job.seed * 1000 + position).numpy().astype(first.dtype)
-        found[name] = first
+    for position, (name, array) in enumerate(samples.items()):
+        floating = np.issubdtype(array.dtype, np.floating)
+        drawn = random_values(array.shape, spread, seed * 1000 + position).numpy() if floating else array
+        found[name] = drawn.astype(array.dtype)
     return found
+
+
+def _arguments(ports: Sequence[Port], inputs: Mapping[str, Array]) -> list[torch.Tensor]:
+    """The inputs as the imported module takes them."""
+    return [as_tensor(port.from_keras(inputs[port.name])) for port in ports]
 
 
 def _places(imported: ImportedModule, reading: Reading) -> dict[str, str]:

@@ -1,34 +1,63 @@
-"""Where the module's outputs, and the values of Keras' layers, stand in the user's module."""
+"""Where the module's outputs, and the values of Keras' layers, stand in the user's module.
+
+A place is one only where it holds the layer's values under both probes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from ..base import AlignedLayer, Boundary, Port
-from ..plan import Move
+from ..plan import Array, Move, apply_moves
 from ..torch_graph import Reading
-from .arrange import moves_between
+from .arrange import close, moves_between
 from .fingerprint import fingerprint, matching
 
 
+@dataclass(frozen=True)
+class Twice:
+    """One value under the first and under the second probe."""
+
+    narrow: torch.Tensor
+    wide: torch.Tensor
+
+    def moves_to(self, wanted: Twice) -> tuple[Move, ...] | None:
+        """The moves that make ``wanted`` from this on both; None where none do."""
+        moves = moves_between(self.narrow, wanted.narrow)
+        if moves is None or not close(torch.from_numpy(np.array(apply_moves(moves, self.wide.numpy()))), wanted.wide):
+            return None
+        return moves
+
+
+def as_keras(port: Port, narrow: torch.Tensor, wide: torch.Tensor) -> Twice:
+    """A value of the reference in Keras layout."""
+
+    def laid(value: Array) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(port.to_keras(value)))
+
+    return Twice(laid(narrow.numpy()), laid(wide.numpy()))
+
+
 def place_outputs(
-    ports: Sequence[Port], wanted: Sequence[torch.Tensor], given: Sequence[torch.Tensor]
+    ports: Sequence[Port], wanted: Sequence[Twice], given: Sequence[Twice]
 ) -> tuple[dict[str, tuple[int, tuple[Move, ...]]], list[str]]:
     """Keras output name → (position, moves to the Keras array), and the names of those found by position alone.
 
     Args:
         ports: the Keras outputs.
-        wanted: the reference's outputs under the probe, in Keras layout.
-        given: the module's outputs under the probe.
+        wanted: the reference's outputs, in Keras layout.
+        given: the module's outputs.
     """
     placed: dict[str, tuple[int, tuple[Move, ...]]] = {}
+    marks = [fingerprint(value.narrow) for value in given]
     for port, value in zip(ports, wanted, strict=True):
-        for position in matching(fingerprint(value), [fingerprint(other) for other in given]):
-            moves = moves_between(given[position], value)
+        for position in matching(fingerprint(value.narrow), marks):
+            moves = given[position].moves_to(value)
             if moves is not None and position not in {taken for taken, _ in placed.values()}:
                 placed[port.name] = (position, moves)
                 break
@@ -36,7 +65,7 @@ def place_outputs(
     for position, port in enumerate(ports):
         free = position < len(given) and position not in {taken for taken, _ in placed.values()}
         if port.name not in placed and free:
-            placed[port.name] = (position, _likeliest_moves(given[position], port))
+            placed[port.name] = (position, _likeliest_moves(given[position].narrow, port))
             guessed.append(port.name)
     return placed, guessed
 
@@ -51,41 +80,34 @@ def _likeliest_moves(given: torch.Tensor, port: Port) -> tuple[Move, ...]:
     return port.moves if fits else ()
 
 
+def layer_candidates(
+    wanted: Mapping[str, torch.Tensor], marks: Mapping[str, npt.NDArray[np.float64]]
+) -> dict[str, list[str]]:
+    """Boundary name → names of the module's values that hold the same elements under the first probe."""
+    names, table = list(marks), list(marks.values())
+    return {boundary: [names[i] for i in matching(fingerprint(value), table)] for boundary, value in wanted.items()}
+
+
 def place_layers(
     boundaries: Sequence[Boundary],
-    wanted: Mapping[str, torch.Tensor],
-    marks: Mapping[str, npt.NDArray[np.float64]],
-) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Boundary name → names of the target's values that hold the same elements; and why the others have none."""
-    names, table = list(marks), list(marks.values())
-    found: dict[str, list[str]] = {}
+    wanted: Mapping[str, Twice],
+    candidates: Mapping[str, Sequence[str]],
+    kept: Mapping[str, Twice],
+    reading: Reading,
+) -> tuple[tuple[AlignedLayer, ...], dict[str, str]]:
+    """The boundaries that have a place in the user's module; and why the others have none."""
+    layers: list[AlignedLayer] = []
     unaligned: dict[str, str] = {}
     for boundary in boundaries:
-        if boundary.name not in wanted:
-            unaligned[boundary.name] = "its value is not in the imported graph"
+        name = boundary.name
+        if name not in wanted:
+            unaligned[name] = "its value is not in the imported graph"
             continue
-        candidates = [names[i] for i in matching(fingerprint(wanted[boundary.name]), table)]
-        if candidates:
-            found[boundary.name] = candidates
-        else:
-            unaligned[boundary.name] = "the module computes no value that is this layer's"
-    return found, unaligned
-
-
-def aligned_layers(
-    candidates: Mapping[str, Sequence[str]],
-    wanted: Mapping[str, torch.Tensor],
-    kept: Mapping[str, torch.Tensor],
-    reading: Reading,
-) -> tuple[list[AlignedLayer], dict[str, str]]:
-    """The candidate of each boundary whose layout is understood; and why the others have none."""
-    layers, unaligned = [], {}
-    for boundary, names in candidates.items():
-        for name in names:
-            moves = moves_between(kept[name], wanted[boundary])
+        for node in candidates[name]:
+            moves = kept[node].moves_to(wanted[name])
             if moves is not None:
-                layers.append(AlignedLayer(boundary, reading.places[name], name, moves))
+                layers.append(AlignedLayer(name, reading.places[node], node, moves))
                 break
         else:
-            unaligned[boundary] = "the module holds this layer's elements in an order that no axis order explains"
-    return layers, unaligned
+            unaligned[name] = "the module computes no value that is this layer's"
+    return tuple(layers), unaligned

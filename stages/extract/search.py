@@ -13,7 +13,7 @@ from ..errors import DifferenceError
 from ..torch_graph import ForwardError, Reading, read, working_copy
 from .align import Alignment, align
 from .fit import Fit, fits
-from .probe import Probe
+from .probe import NARROW, Probe
 from .reference import Reference
 
 
@@ -36,7 +36,7 @@ class Found:
     alignment: Alignment
 
 
-def search(module: nn.Module, reference: Reference, seed: int) -> Found:
+def search(module: nn.Module, reference: Reference) -> Found:
     """The first Fit under which all is placed by values, else that under which most is.
 
     Raises:
@@ -47,14 +47,14 @@ def search(module: nn.Module, reference: Reference, seed: int) -> Found:
     best: Found | None = None
     failure: ForwardError | None = None
     for fit in fits(module, reference.ports):
-        inputs = fit.tensors(reference.inputs)
+        inputs = fit.tensors(reference.inputs(NARROW))
         try:
             reading = read(module, inputs)
         except ForwardError as error:
             failure = failure or error
             continue
         _must_be_deterministic(module, inputs)
-        probed = reference.probed(reading, seed)
+        probed = reference.probed(reading, NARROW)
         alignment = align(reference, probed, reading, inputs, module.state_dict())
         if best is None or alignment.score > best.alignment.score:
             best = Found(fit, inputs, reading, probed, alignment)

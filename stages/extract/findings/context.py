@@ -21,12 +21,14 @@ class Context:
         reference: the imported module.
         outputs: the Keras outputs' ports.
         guessed: names of the outputs that were found by position alone.
+        unconfirmed: names of the target's ops that read what Keras' read on the first probe, and not on the second.
     """
 
     found: Found
     reference: Reference
     outputs: Sequence[Port]
     guessed: Sequence[str]
+    unconfirmed: frozenset[str]
 
     @property
     def alignment(self) -> Alignment:

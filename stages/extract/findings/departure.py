@@ -4,6 +4,8 @@ Ops that read the same departed value have one finding, at the first of them.
 
 1. Other operations (ReLU for tanh, no activation at all): both lists are named.
 2. The same operations with other settings (padding, pooling, an axis): said so, with the list.
+3. They are the same on small values and not on large ones (ReLU6 for ReLU): a warning, for the inputs may never go
+   there.
 """
 
 from __future__ import annotations
@@ -15,9 +17,11 @@ from .context import Context, glue_before
 
 
 def departures(context: Context) -> Iterable[Finding]:
-    """An error for each op that was placed by structure because its input differs."""
+    """An error for each op that was placed by structure because its input differs; in case 3 a warning."""
     told: set[str] = set()
-    for pair in context.alignment.departures:
+    for pair in context.alignment.pairs.values():
+        if pair.by_values and pair.target.name not in context.unconfirmed:
+            continue
         if pair.target.reads and pair.target.reads in told:
             continue
         told.add(pair.target.reads)
@@ -32,7 +36,11 @@ def departures(context: Context) -> Iterable[Finding]:
         else:
             cause = f"it reads other values than Keras layer {layer}, though both compute {_listed(ours)} before it"
             fix = "compare the padding and the settings of these operations with the Keras layers before it"
-        yield Finding("error", pair.target.place or pair.target.name, layer, cause, fix)
+        if pair.by_values:
+            cause += " (they differ on large values only)"
+        yield Finding(
+            "warning" if pair.by_values else "error", pair.target.place or pair.target.name, layer, cause, fix
+        )
 
 
 def _without(names: list[str], others: list[str]) -> list[str]:

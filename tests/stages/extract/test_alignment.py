@@ -322,6 +322,15 @@ def test_a_wrong_activation_is_named_and_does_not_hide_the_rest(reference: nn.Mo
     }
 
 
+def test_an_activation_that_differs_on_large_values_only_is_a_warning(reference: nn.Module) -> None:
+    extraction = extract(reference, Mine(act=F.relu6), picture=PICTURES)
+    (finding,) = extraction.findings
+    assert finding.severity == "warning"
+    assert "differ on large values only" in finding.cause
+    assert "act" in extraction.unaligned  # ReLU6 is not the layer, though it looks like it on small values
+    assert not extract(reference, Mine(act=F.relu), picture=PICTURES).findings
+
+
 def test_an_epsilon_is_compared_and_named(reference: nn.Module) -> None:
     (finding,) = extract(reference, Mine(eps=1e-5), picture=PICTURES).findings
     assert (finding.place, finding.layer) == ("stem.2", "bn")

@@ -1,0 +1,60 @@
+"""A second probe, with numbers spread wider: what was one on the first need not be one on all values.
+
+ReLU and ReLU6, or a hard sigmoid and a straight line, are the same function on small numbers. The alignment found on
+the first probe is run again on the second, and whatever then differs is kept apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ..torch_graph import OpCall
+from .arrange import follows
+from .probe import WIDE, Probe
+from .reference import Reference
+from .search import Found
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """The second probe.
+
+    Attributes:
+        probe: the reference under it.
+        outputs: the module's outputs under it.
+        kept: the module's values that were asked for.
+        unconfirmed: names of the target's ops that read other values than their counterpart now.
+    """
+
+    probe: Probe
+    outputs: list[torch.Tensor]
+    kept: dict[str, torch.Tensor]
+    unconfirmed: frozenset[str]
+
+
+def confirm(module: nn.Module, reference: Reference, found: Found, keep: set[str]) -> Confirmation:
+    """Run both modules again under the alignment found; ``keep`` names the values of the user's module to be kept."""
+    probed = reference.probed(found.reading, WIDE)
+    replay = found.alignment.replay(probed)
+    unconfirmed: set[str] = set()
+
+    def at_op(call: OpCall) -> torch.Tensor:
+        pair = found.alignment.pairs.get(call.op.name)
+        if pair is not None and pair.by_values:
+            read, theirs = call.op.canonical_input(call.value), probed.ops[pair.reference.name].read
+            if not follows(pair.arrangement, pair.target, read, pair.reference, theirs):
+                unconfirmed.add(call.op.name)
+        return replay(call)
+
+    kept: dict[str, torch.Tensor] = {}
+
+    def watch(name: str, value: torch.Tensor) -> None:
+        if name in keep:
+            kept[name] = value.clone()
+
+    inputs = found.fit.tensors(reference.inputs(WIDE))
+    outputs = found.reading.run(inputs, module.state_dict(), at_op, watch)
+    return Confirmation(probed, outputs, kept, frozenset(unconfirmed))
