@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from ..base import Run
+from ..errors import UnsupportedError
 from ..keras_io import call_model, named_outputs
 from ..keras_layers import keras_layer_outputs
 from .samples import Batch, Collected, Samples
+
+
+@contextmanager
+def _runnable() -> Iterator[None]:
+    """Say of a model that TensorFlow itself cannot run that it is the model (a GPU's operation, ids out of range)."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise UnsupportedError(
+            f"Keras itself cannot run the model on these inputs: {error.message.strip().splitlines()[0]}",
+            where="the Keras model",
+            fix="try model(inputs) in Keras on a CPU; the samples may be out of the range that the model takes",
+            details=tuple(error.message.strip().splitlines()[1:]),
+        ) from error
 
 
 def run_keras(model: keras.Model, samples: Samples) -> Run:
@@ -23,7 +41,7 @@ def run_keras(model: keras.Model, samples: Samples) -> Run:
     for batch in samples.batches():
 
         def call(batch: Batch = batch) -> Any:
-            with keras.device("cpu:0"), keras.StatelessScope():
+            with keras.device("cpu:0"), keras.StatelessScope(), _runnable():
                 return call_model(model, [keras.ops.convert_to_tensor(batch.inputs[name]) for name in names], names)
 
         if batch.probed:

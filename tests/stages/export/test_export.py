@@ -133,11 +133,14 @@ def fixed_batch():
 
 
 def channels_first():
-    """What Keras on a CPU can run with channels first."""
-    given = keras.Input((6, 9, 11), name="given")
+    """Layers that are in PyTorch's layout already."""
+    given = keras.Input((6, 13, 15), name="given")
     pooled = layers.MaxPooling2D(2, padding="same", data_format="channels_first", name="pool")(given)
     x = layers.DepthwiseConv2D((3, 4), strides=2, padding="same", data_format="channels_first", name="dw")(pooled)
     x = layers.BatchNormalization(axis=1, name="bn")(x)
+    x = layers.Conv2D(4, (2, 3), padding="same", data_format="channels_first", name="conv")(x)
+    x = layers.SeparableConv2D(4, 3, data_format="channels_first", name="separable")(x)
+    x = layers.Conv2DTranspose(6, 3, strides=2, padding="same", data_format="channels_first", name="transposed")(x)
     x = layers.ZeroPadding2D((1, 2), data_format="channels_first", name="pad")(x)
     x = layers.UpSampling2D(2, interpolation="bilinear", data_format="channels_first", name="up")(x)
     flat = layers.Flatten(data_format="channels_first", name="flatten")(x)

@@ -168,6 +168,13 @@ def test_a_type_that_onnx_runtime_lacks_is_unsupported():
         verified(model)
 
 
+def test_a_model_that_keras_cannot_run_on_its_inputs_is_told_apart_from_a_bug():
+    ids = keras.Input((4,), dtype="int32", name="ids")
+    model = keras.Model(ids, layers.Embedding(5, 3, name="embedding")(ids))
+    with pytest.raises(UnsupportedError, match="Keras itself cannot run the model on these inputs"):
+        verified(model, inputs={"ids": np.full((2, 4), 9, "int32")})
+
+
 def test_running_keras_changes_no_state():
     given = keras.Input((3,), name="given")
     model = keras.Model(given, keras_models.Noise(name="noise")(given))
