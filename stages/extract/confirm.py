@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
 from ..torch_graph import OpCall
 from .arrange import follows
+from .fingerprint import fingerprint
 from .probe import WIDE, Probe
 from .reference import Reference
 from .search import Found
@@ -26,12 +29,14 @@ class Confirmation:
         probe: the reference under it.
         outputs: the module's outputs under it.
         kept: the module's values that were asked for.
+        marks: name of every value of the module → fingerprint.
         unconfirmed: names of the target's ops that read other values than their counterpart now.
     """
 
     probe: Probe
     outputs: list[torch.Tensor]
     kept: dict[str, torch.Tensor]
+    marks: dict[str, npt.NDArray[np.float64]]
     unconfirmed: frozenset[str]
 
 
@@ -50,11 +55,13 @@ def confirm(module: nn.Module, reference: Reference, found: Found, keep: set[str
         return replay(call)
 
     kept: dict[str, torch.Tensor] = {}
+    marks: dict[str, npt.NDArray[np.float64]] = {}
 
     def watch(name: str, value: torch.Tensor) -> None:
+        marks[name] = fingerprint(value)
         if name in keep:
             kept[name] = value.clone()
 
     inputs = found.fit.tensors(reference.inputs(WIDE))
     outputs = found.reading.run(inputs, module.state_dict(), at_op, watch)
-    return Confirmation(probed, outputs, kept, frozenset(unconfirmed))
+    return Confirmation(probed, outputs, kept, marks, frozenset(unconfirmed))

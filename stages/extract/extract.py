@@ -57,7 +57,7 @@ class Extract:
             outputs=outputs,
             layers=layers,
             unaligned={**graph.unkept, **unaligned},
-            findings=find(Context(found, reference, graph.outputs, guessed, second.unconfirmed)),
+            findings=find(Context(found, reference, graph.outputs, guessed, second)),
         )
 
 

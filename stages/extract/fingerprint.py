@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
+
+Marks: TypeAlias = Mapping[str, npt.NDArray[np.float64]]
 
 #: Relative; far above the rounding of float32 sums in another order, far below what other values would give.
 SAME = 1e-5
@@ -14,9 +17,11 @@ SAME = 1e-5
 
 def fingerprint(value: torch.Tensor) -> npt.NDArray[np.float64]:
     """(count, sum, sum of squares, sum of cubes), NaN read as 0."""
-    flat = value.detach().reshape(-1).double().nan_to_num(0.0, 0.0, 0.0)
+    flat = value.detach().reshape(-1)
+    flat = flat.nan_to_num(0.0, 0.0, 0.0) if flat.is_floating_point() else flat.float()
     square = flat * flat
-    return np.array([flat.numel(), flat.sum(), square.sum(), (square * flat.abs()).sum()])
+    sums = (each.sum(dtype=torch.float64) for each in (flat, square, square * flat.abs()))
+    return np.array([flat.numel(), *(float(each) for each in sums)])
 
 
 def matching(wanted: npt.NDArray[np.float64], among: Sequence[npt.NDArray[np.float64]]) -> list[int]:

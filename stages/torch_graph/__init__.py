@@ -2,6 +2,18 @@
 
 from .op import NEUTRAL, Op, Slot
 from .read import ForwardError, read, working_copy
-from .reading import AtOp, OpCall, Reading, State
+from .reading import AtOp, Glue, OpCall, Reading, State
 
-__all__ = ["NEUTRAL", "AtOp", "ForwardError", "Op", "OpCall", "Reading", "Slot", "State", "read", "working_copy"]
+__all__ = [
+    "NEUTRAL",
+    "AtOp",
+    "ForwardError",
+    "Glue",
+    "Op",
+    "OpCall",
+    "Reading",
+    "Slot",
+    "State",
+    "read",
+    "working_copy",
+]

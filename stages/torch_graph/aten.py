@@ -104,14 +104,18 @@ def _move(node: fx.Node, parent: fx.Node) -> tuple[Move, ...] | None:
     return None
 
 
-def op_of(call: Call, place: str, reads: str, sources: frozenset[str]) -> Op:
-    """The op of a call that has parameters and activations."""
-    settings = {
-        name: value
-        for name, value in call.arguments.items()
+def settings_of(arguments: Arguments) -> dict[str, Any]:
+    """The arguments that are plain values, lists as tuples."""
+    return {
+        name: tuple(value) if isinstance(value, (list, tuple)) else value
+        for name, value in arguments.items()
         if isinstance(value, (bool, int, float, str)) or (isinstance(value, (list, tuple)) and _plain(value))
     }
-    op = Op(call.node.name, call.name, place, call.slots, settings, None, reads, sources)
+
+
+def op_of(call: Call, place: str, reads: str, sources: frozenset[str]) -> Op:
+    """The op of a call that has parameters and activations."""
+    op = Op(call.node.name, call.name, place, call.slots, settings_of(call.arguments), None, reads, sources)
     make = CANONICAL.get(call.name)
     return make(op, call) if make else op
 

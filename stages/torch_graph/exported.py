@@ -9,9 +9,9 @@ import torch
 from torch import fx
 from torch.export.graph_signature import InputKind, OutputKind
 
-from .aten import Call, arguments_of, op_of, operator_name, shape_of, slot_of
+from .aten import Call, arguments_of, op_of, operator_name, settings_of, shape_of, slot_of
 from .op import Op
-from .reading import AtOp, OpCall, State, Watch, compute, ignore
+from .reading import AtOp, Glue, OpCall, State, Watch, compute, ignore
 
 
 class ExportedReading:
@@ -75,11 +75,11 @@ class _Interpreter(fx.Interpreter):
 
 def _read(
     graph: fx.Graph, keys: Mapping[str, str], constants: set[str]
-) -> tuple[dict[str, Op], dict[str, str], dict[str, tuple[str, tuple[str, ...]]]]:
+) -> tuple[dict[str, Op], dict[str, str], dict[str, Glue]]:
     """The ops, the places of all activations, and the glue."""
     ops: dict[str, Op] = {}
     places: dict[str, str] = {}
-    glue: dict[str, tuple[str, tuple[str, ...]]] = {}
+    glue: dict[str, Glue] = {}
     sources: dict[str, frozenset[str]] = {}
     weights: set[str] = set(keys)
     for node in graph.nodes:
@@ -107,7 +107,8 @@ def _read(
             ops[node.name] = op_of(call, _module_path(node), active[0].name, before)
             sources[node.name] = frozenset({node.name})
         else:
-            glue[node.name] = (operator_name(node), tuple(parent.name for parent in active))
+            reads = tuple(parent.name for parent in active)
+            glue[node.name] = Glue(operator_name(node), reads, settings_of(arguments_of(node)))
             sources[node.name] = before
     return ops, places, glue
 

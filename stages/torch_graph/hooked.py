@@ -18,7 +18,7 @@ from torch.utils import _pytree as pytree
 from ..errors import UnsupportedError
 from .aten import convolution
 from .op import Op, Slot
-from .reading import AtOp, OpCall, State, Watch, compute, ignore
+from .reading import AtOp, Glue, OpCall, State, Watch, compute, ignore
 
 Leaf: TypeAlias = Callable[[Any], tuple[str, dict[str, Any], int | None]]
 
@@ -88,7 +88,7 @@ class HookedReading:
         self._leaves = dict(_leaves(module))
         self.ops: dict[str, Op] = {}
         self.places: dict[str, str] = {}
-        self.glue: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self.glue: dict[str, Glue] = {}
         self.results: dict[str, str] = {}
         state = dict(module.state_dict())
 

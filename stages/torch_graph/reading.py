@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import torch
 
@@ -32,6 +32,21 @@ class OpCall:
     compute: Compute
 
 
+@dataclass(frozen=True)
+class Glue:
+    """A value that no parameterised operation gives.
+
+    Attributes:
+        operator: what computes it ("relu", "max_pool2d").
+        reads: names of the values that it takes.
+        settings: its other arguments, by their names in torch.
+    """
+
+    operator: str
+    reads: tuple[str, ...]
+    settings: Mapping[str, Any]
+
+
 AtOp: TypeAlias = Callable[[OpCall], torch.Tensor]
 Watch: TypeAlias = Callable[[str, torch.Tensor], None]
 
@@ -53,14 +68,14 @@ class Reading(Protocol):
         ops: name → Op, in execution order.
         places: name of every value that ``watch`` may see → module path and operation, for people.
         results: module path → name of the value that its last call gave.
-        glue: name of a value that is no op → (operator name, names of the values it takes); empty where unknown.
+        glue: name of a value that is no op → Glue; empty where unknown.
     """
 
     how: str
     ops: dict[str, Op]
     places: dict[str, str]
     results: dict[str, str]
-    glue: dict[str, tuple[str, tuple[str, ...]]]
+    glue: dict[str, Glue]
 
     def run(
         self, inputs: Sequence[torch.Tensor], state: State, at_op: AtOp = compute, watch: Watch = ignore

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...base import Port
-from ...torch_graph import Reading
-from ..align import Alignment
+from ..align import Alignment, Pair
+from ..confirm import Confirmation
+from ..fingerprint import Marks
 from ..reference import Reference
 from ..search import Found
 
@@ -21,30 +22,26 @@ class Context:
         reference: the imported module.
         outputs: the Keras outputs' ports.
         guessed: names of the outputs that were found by position alone.
-        unconfirmed: names of the target's ops that read what Keras' read on the first probe, and not on the second.
+        second: what the second probe showed.
     """
 
     found: Found
     reference: Reference
     outputs: Sequence[Port]
     guessed: Sequence[str]
-    unconfirmed: frozenset[str]
+    second: Confirmation
 
     @property
     def alignment(self) -> Alignment:
         return self.found.alignment
 
+    def marks(self, pair: Pair) -> tuple[Marks, Marks]:
+        """The fingerprints of all values of the module and of the reference, on the probe where ``pair`` departs."""
+        if pair.by_values:
+            return self.second.marks, self.second.probe.marks
+        return self.alignment.marks, self.found.probe.marks
 
-def glue_before(reading: Reading, name: str) -> list[str]:
-    """Operator names on the way back from the value ``name`` to the nearest ops, nearest first, each value once."""
-    found: list[str] = []
-    waiting, seen = [name], set()
-    while waiting:
-        current = waiting.pop(0)
-        if current in seen or current not in reading.glue:
-            continue
-        seen.add(current)
-        operator, parents = reading.glue[current]
-        found.append(operator)
-        waiting += parents
-    return found
+    def layer_at(self, value: str) -> str:
+        """The Keras layer that gives a value of the reference; "" where it is none's."""
+        boundary = next((name for name, place in self.reference.places.items() if place == value), "")
+        return boundary.partition("#")[0].partition(":")[0]

@@ -1,58 +1,114 @@
-"""What an op reads is not what its Keras layer reads: the glue before it differs.
+"""What an op reads is not what its Keras layer reads: something before it differs.
 
-Ops that read the same departed value have one finding, at the first of them.
+Found by following the values back (blame.py) to where they part; ops that read one departed value have one finding.
 
-1. Other operations (ReLU for tanh, no activation at all): both lists are named.
-2. The same operations with other settings (padding, pooling, an axis): said so, with the list.
-3. They are the same on small values and not on large ones (ReLU6 for ReLU): a warning, for the inputs may never go
-   there.
+1. The same operation with another setting (a pooling that counts its padding): both values of the setting.
+2. Another operation, or one that Keras has not (tanh for ReLU): both operations.
+3. An operation that only Keras has (a forgotten activation), on a value that the module hands straight to the op.
+4. The op's own padding: how Keras pads, as the module that does so.
+5. None of these can be told (a module read by hooks): said so.
+
+They may be the same on small values and not on large ones (ReLU6 for ReLU): a warning, for the inputs may never go
+there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from ...base import Finding
-from .context import Context, glue_before
+from ...torch_graph import Glue
+from ..align import Pair
+from .blame import chain, counterparts, culprits
+from .context import Context
 
 
 def departures(context: Context) -> Iterable[Finding]:
-    """An error for each op that was placed by structure because its input differs; in case 3 a warning."""
+    """An error for each departed value, at the place where it parts from Keras; a warning where only large ones do."""
     told: set[str] = set()
     for pair in context.alignment.pairs.values():
-        if pair.by_values and pair.target.name not in context.unconfirmed:
+        if pair.by_values and pair.target.name not in context.second.unconfirmed:
             continue
-        if pair.target.reads and pair.target.reads in told:
-            continue
-        told.add(pair.target.reads)
-        ours = glue_before(context.found.reading, pair.target.reads)
-        theirs = glue_before(context.reference.reading, pair.reference.reads)
-        layer = context.reference.layer_of(pair.reference)
-        extra, lacking = _without(ours, theirs), _without(theirs, ours)
-        if extra or lacking:
-            cause = f"before it the module computes {_listed(ours)}, Keras computes {_listed(theirs)}"
-            fix = " and ".join([f"remove {_listed(extra)}"] * bool(extra) + [f"add {_listed(lacking)}"] * bool(lacking))
-            fix = f"{fix} before {pair.target.place or pair.target.name}"
-        else:
-            cause = f"it reads other values than Keras layer {layer}, though both compute {_listed(ours)} before it"
-            fix = "compare the padding and the settings of these operations with the Keras layers before it"
-        if pair.by_values:
-            cause += " (they differ on large values only)"
-        yield Finding(
-            "warning" if pair.by_values else "error", pair.target.place or pair.target.name, layer, cause, fix
-        )
+        ours, theirs = context.marks(pair)
+        starts = culprits(context.found.reading, pair.target.reads, ours, theirs) or [pair.target.reads]
+        for start in starts:
+            if start and start in told:
+                continue
+            told.add(start)
+            yield _finding(context, pair, start)
 
 
-def _without(names: list[str], others: list[str]) -> list[str]:
-    left = list(others)
-    kept = []
-    for name in names:
-        if name in left:
-            left.remove(name)
-        else:
-            kept.append(name)
-    return kept
+def _finding(context: Context, pair: Pair, start: str) -> Finding:
+    glue = context.found.reading.glue.get(start)
+    parted = glue is not None and not counterparts(start, *context.marks(pair))
+    layer, place, cause, fix = _at_glue(context, pair, start, glue) if parted and glue else _at_op(context, pair)
+    if pair.by_values:
+        return Finding("warning", place, layer, f"{cause} (they differ on large values only)", fix)
+    return Finding("error", place, layer, cause, fix)
 
 
-def _listed(names: list[str]) -> str:
-    return " ← ".join(names) if names else "nothing"
+def _at_glue(context: Context, pair: Pair, start: str, glue: Glue) -> tuple[str, str, str, str]:
+    """Cases 1 and 2: (Keras layer, place, cause, fix)."""
+    reference = context.reference.reading
+    before = {name for read in glue.reads for name in counterparts(read, *context.marks(pair))}
+    rivals = {name: other for name, other in reference.glue.items() if before & set(other.reads)}
+    place = context.found.reading.places[start]
+    for name, other in rivals.items():
+        if other.operator == glue.operator and (differing := _differing(glue, other)):
+            layer = context.layer_at(name) or context.reference.layer_of(pair.reference)
+            cause = ", ".join(f"{key} is {mine}, Keras has {keras}" for key, (mine, keras) in differing.items())
+            return layer, place, cause, "pass " + ", ".join(f"{key}={keras}" for key, (_, keras) in differing.items())
+    layer = next((layer for name in rivals if (layer := context.layer_at(name))), "")
+    wanted = " or ".join(sorted({other.operator for other in rivals.values()}))
+    after = " and ".join(context.found.reading.places[read] for read in glue.reads)
+    cause = f"after {after} the module computes {glue.operator}, Keras computes {wanted or 'nothing'}"
+    fix = f"use {wanted} in place of {glue.operator}" if wanted else f"remove {glue.operator}"
+    return layer or context.reference.layer_of(pair.reference), place, cause, fix
+
+
+def _differing(ours: Glue, theirs: Glue) -> dict[str, tuple[Any, Any]]:
+    both = [name for name in ours.settings if name in theirs.settings]
+    return {
+        name: (ours.settings[name], theirs.settings[name])
+        for name in both
+        if ours.settings[name] != theirs.settings[name]
+    }
+
+
+def _at_op(context: Context, pair: Pair) -> tuple[str, str, str, str]:
+    """Cases 3 to 5: (Keras layer, place, cause, fix)."""
+    place = pair.target.place or pair.target.name
+    layer = context.reference.layer_of(pair.reference)
+    handed = set(counterparts(pair.target.reads, *context.marks(pair)))
+    glue = context.reference.reading.glue
+    between = chain(context.reference.reading, pair.reference.reads, handed) if handed else []
+    operators = [glue[name].operator for name in between]
+    if operators == ["pad"] or (handed and not operators and "padding" in pair.target.hyper):
+        theirs = _torch_pads(pair, glue[between[0]] if between else None)
+        cause = f"it pads by {pair.target.hyper['padding']}, Keras by {_pairs(theirs)} (before and after, axis by axis)"
+        return layer, place, cause, f"pad by F.pad(x, {theirs}) before it, and pass padding=0"
+    if operators:
+        named = " then ".join(reversed([operator for operator in operators if operator != "pad"] or operators))
+        cause = f"Keras computes {named} on what the module hands to {place} as it is"
+        return layer, place, cause, f"add {named} before {place}"
+    cause = f"it reads other values than Keras layer {layer}"
+    return (
+        layer,
+        place,
+        cause,
+        "compare the operations and the padding before it with the Keras layers before that layer",
+    )
+
+
+def _torch_pads(pair: Pair, pad: Glue | None) -> tuple[int, ...]:
+    """The reference's whole padding as ``torch.nn.functional.pad`` takes it: last axis first."""
+    own = [side for sides in reversed(pair.reference.hyper.get("padding", ())) for side in sides]
+    before = list(pad.settings.get("pad", ())) if pad else []
+    length = max(len(own), len(before))
+    padded = [(each + [0] * length)[:length] for each in (own, before)]
+    return tuple(a + b for a, b in zip(*padded, strict=True))
+
+
+def _pairs(pads: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    return tuple((pads[i], pads[i + 1]) for i in range(len(pads) - 2, -1, -2))

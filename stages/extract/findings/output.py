@@ -34,5 +34,5 @@ def outputs(context: Context) -> Iterable[Finding]:
 
 def _after(context: Context, name: str) -> str:
     """The operations that read the value ``name``."""
-    readers = [operator for operator, parents in context.reference.reading.glue.values() if name in parents]
+    readers = [glue.operator for glue in context.reference.reading.glue.values() if name in glue.reads]
     return " and ".join(sorted(set(readers))) or "its end"

@@ -314,8 +314,9 @@ def test_a_wrong_activation_is_named_and_does_not_hide_the_rest(reference: nn.Mo
     extraction = extract(reference, Mine(act=torch.tanh), picture=PICTURES)
     (finding,) = extraction.findings
     assert finding.severity == "error"
-    assert "the module computes max_pool2d ← tanh, Keras computes max_pool2d ← relu" in finding.cause
-    assert "add relu" in finding.fix
+    assert finding.cause == "after stem.2 (batch_norm) the module computes tanh, Keras computes relu"
+    assert finding.fix == "use relu in place of tanh"
+    assert (finding.place, finding.layer) == ("tanh", "act")
     right = extract(reference, Mine(), picture=PICTURES).plan
     assert {key: str(r) for key, r in extraction.plan.recipes.items()} == {
         key: str(r) for key, r in right.recipes.items()
@@ -427,3 +428,32 @@ def test_a_forward_that_draws_random_numbers_is_refused() -> None:
 def test_a_forward_that_fails_says_on_what() -> None:
     with pytest.raises(MappingError, match=r"forward fails on inputs of shape \(3, 6\)"):
         extract(nn.Sequential(nn.Linear(6, 5)), nn.Sequential(nn.Linear(7, 5)), x=images(4, 6))
+
+
+def pooled(pool: nn.Module, padding: int = 1, act: nn.Module | None = None) -> nn.Module:
+    between = [] if act is None else [act]
+    return nn.Sequential(nn.Conv2d(3, 4, 3, padding=padding), *between, pool, nn.Conv2d(4, 5, 3))
+
+
+def test_a_setting_that_differs_is_named_with_both_values() -> None:
+    reference = pooled(nn.AvgPool2d(3, 1, 1, count_include_pad=False), act=nn.ReLU())
+    (finding,) = extract(
+        randomized(reference), pooled(nn.AvgPool2d(3, 1, 1), act=nn.ReLU()), x=images(3, 9, 9, 3)
+    ).findings
+    assert (finding.place, finding.layer) == ("2 (avg_pool2d)", "2")
+    assert finding.cause == "count_include_pad is True, Keras has False"
+    assert finding.fix == "pass count_include_pad=False"
+
+
+def test_a_forgotten_activation_is_named() -> None:
+    reference = pooled(nn.MaxPool2d(2), act=nn.Tanh())
+    findings = extract(randomized(reference), pooled(nn.MaxPool2d(2)), x=images(3, 9, 9, 3)).findings
+    assert any("tanh" in finding.cause for finding in findings)
+
+
+def test_a_lopsided_padding_is_given_as_the_line_that_pads_so() -> None:
+    reference = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(3, 4, 3, stride=2))
+    module = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1))
+    (finding,) = extract(randomized(reference), module, x=images(3, 8, 8, 3)).findings
+    assert finding.cause.startswith("it pads by ((1, 1), (1, 1)), Keras by ((0, 1), (0, 1))")
+    assert "F.pad(x, (0, 1, 0, 1))" in finding.fix

@@ -166,7 +166,7 @@ def test_reading_says_where_things_are_and_what_is_between_them() -> None:
     first, second = reading.ops.values()
     assert (first.place, second.place) == ("0", "2")
     assert second.sources == {first.name}
-    assert reading.glue[second.reads][0] == "relu"
+    assert reading.glue[second.reads].operator == "relu"
     assert reading.places[second.reads] == "1 (relu)"
     assert reading.results["1"] == second.reads
 
