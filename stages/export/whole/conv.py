@@ -17,6 +17,7 @@ import onnx_ir as ir
 
 from ..writer import Size, Writer, known
 from .base import Site, Weights, WholeLayer
+from .bias import misplaced_bias
 from .windows import explicit_pads, needs_fixed_sizes
 
 
@@ -98,21 +99,25 @@ def channels_first_shape(site: Site) -> list[Size]:
     return [shape[0], shape[-1], *shape[1:-1]] if site.channels_last else list(shape)
 
 
+def _refuse(site: Site) -> str:
+    return needs_fixed_sizes(site) or misplaced_bias(site)
+
+
 CONV = WholeLayer(
     layers=(keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D),
     weights=("kernel", "bias"),
     write=_conv,
-    refuse=needs_fixed_sizes,
+    refuse=_refuse,
 )
 DEPTHWISE_CONV = WholeLayer(
     layers=(keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D),
     weights=("kernel", "bias"),
     write=_depthwise,
-    refuse=needs_fixed_sizes,
+    refuse=_refuse,
 )
 SEPARABLE_CONV = WholeLayer(
     layers=(keras.layers.SeparableConv1D, keras.layers.SeparableConv2D),
     weights=("depthwise_kernel", "pointwise_kernel", "bias"),
     write=_separable,
-    refuse=needs_fixed_sizes,
+    refuse=_refuse,
 )

@@ -18,6 +18,7 @@ import onnx_ir as ir
 
 from ..writer import Writer, known
 from .base import Site, Weights, WholeLayer
+from .bias import misplaced_bias
 from .conv import channels_first_shape
 
 
@@ -60,7 +61,7 @@ def _write(nodes: Writer, site: Site, x: ir.Value, weights: Weights) -> ir.Value
 
 
 def _fixed(sizes: tuple[int | None, ...]) -> list[int]:
-    """Sizes of which ``_fixed_sizes`` has seen that none is free."""
+    """Sizes of which ``_refuse`` has seen that none is free."""
     return [size for size in sizes if size is not None]
 
 
@@ -74,15 +75,15 @@ def _surplus(site: Site, kernel: tuple[int, ...], outputs: list[int]) -> list[in
     ]
 
 
-def _fixed_sizes(site: Site) -> str:
+def _refuse(site: Site) -> str:
     if None in site.spatial:
         return f"the size of its input {site.input_shape} is free"
-    return ""
+    return misplaced_bias(site)
 
 
 CONV_TRANSPOSE = WholeLayer(
     layers=(keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose),
     weights=("kernel", "bias"),
     write=_write,
-    refuse=_fixed_sizes,
+    refuse=_refuse,
 )
