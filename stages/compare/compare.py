@@ -37,25 +37,25 @@ class Compare:
         module = artifacts[ImportedModule].module if job.module is None else job.module
         outputs = outputs_of(module, extraction, job.inputs, job.probe_samples, progress)
         progress.step("comparing layers")
-        torch_run = Run(outputs, layers_of(extraction, job.inputs, job.probe_samples))
-        runs = {"keras": verification.keras, "onnxruntime": verification.normalized, "torch": torch_run}
-        layers = tuple(_agreements(_layers(runs), runs["keras"].layers, job.tolerance))
+        kept = verification.keras.layers
+        # Stage 3 may have kept fewer samples of each layer than were probed (see Run).
+        ours = layers_of(extraction, job.inputs, job.probe_samples)
+        ours = {name: array[: len(kept[name])] for name, array in ours.items() if name in kept}
+        runs = {"keras": verification.keras, "onnxruntime": verification.normalized, "torch": Run(outputs, ours)}
+        values = {name: run.layers for name, run in runs.items()}
+        layers = tuple(_agreements(values, kept, job.tolerance))
         not_compared = {
-            name: extraction.unaligned.get(name, "it was not compared in all three runtimes")
-            for name in verification.keras.layers
-            if name not in torch_run.layers
+            name: f"it has no value in {' and '.join(absent)}"
+            for name in kept
+            if (absent := [runtime for runtime, found in values.items() if name not in found])
         }
         return Comparison(
             outputs=tuple(_agreements({name: run.outputs for name, run in runs.items()}, outputs, job.tolerance)),
             layers=layers,
-            not_compared={**extraction.unaligned, **not_compared},
+            not_compared={**not_compared, **extraction.unaligned},
             accuracy=_accuracies(runs, job.labels),
             findings=_judged(extraction, layers),
         )
-
-
-def _layers(runs: Mapping[str, Run]) -> dict[str, Mapping[str, Array]]:
-    return {name: run.layers for name, run in runs.items()}
 
 
 def _agreements(

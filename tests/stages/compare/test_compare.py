@@ -110,6 +110,25 @@ def test_a_layer_that_the_module_does_not_compute_is_reported_as_not_compared() 
     assert "computes no value" in comparison.not_compared["2"]
 
 
+def test_layers_are_compared_on_the_samples_that_stage_3_kept() -> None:
+    model = randomized(reference())
+    found = artifacts(model, reference(), {"x": images(5, 6)})
+    run = verified_run(model, found)
+    one = replace(run, layers={name: array[:1] for name, array in run.layers.items()})
+    found.add(Verification(one, run, one, ()))
+    found.add(Extract().run(found, Silent()))
+    assert Compare().run(found, Silent()).verified
+
+
+def test_a_layer_that_one_runtime_lacks_is_reported_as_not_compared() -> None:
+    model = randomized(reference())
+    found = artifacts(model, reference(), {"x": images(5, 6)})
+    run = verified_run(model, found)
+    found.add(Verification(run, run, replace(run, layers={k: a for k, a in run.layers.items() if k != "1"}), ()))
+    found.add(Extract().run(found, Silent()))
+    assert Compare().run(found, Silent()).not_compared == {"1": "it has no value in onnxruntime"}
+
+
 def test_a_module_that_reshapes_its_output_is_run_in_whole_batches() -> None:
     class Reshapes(nn.Sequential):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
