@@ -2,7 +2,8 @@
 
 Found by following the values back (blame.py) to where they part; ops that read one departed value have one finding.
 
-1. The same operation with another setting (a pooling that counts its padding): both values of the setting.
+1. The same operation with another setting (a pooling that counts its padding), or behind a padding that Keras has and
+   the module has not: both values of the setting, the line that pads so.
 2. Another operation, or one that Keras has not (tanh for ReLU): both operations.
 3. An operation that only Keras has (a forgotten activation), on a value that the module hands straight to the op.
 4. The op's own padding: how Keras pads, as the module that does so.
@@ -54,11 +55,18 @@ def _at_glue(context: Context, pair: Pair, start: str, glue: Glue) -> tuple[str,
     before = {name for read in glue.reads for name in counterparts(read, *context.marks(pair))}
     rivals = {name: other for name, other in reference.glue.items() if before & set(other.reads)}
     place = context.found.reading.places[start]
-    for name, other in rivals.items():
+    pads = {name: other for name, other in rivals.items() if other.operator == "pad"}
+    padded = {name: other for name, other in reference.glue.items() if set(pads) & set(other.reads)}
+    for name, other in {**rivals, **padded}.items():
         if other.operator == glue.operator and (differing := _differing(glue, other)):
             layer = context.layer_at(name) or context.reference.layer_of(pair.reference)
             cause = ", ".join(f"{key} is {mine}, Keras has {keras}" for key, (mine, keras) in differing.items())
-            return layer, place, cause, "pass " + ", ".join(f"{key}={keras}" for key, (_, keras) in differing.items())
+            fix = "pass " + ", ".join(f"{key}={keras}" for key, (_, keras) in differing.items())
+            if name in padded:
+                settings = next(pads[read].settings for read in other.reads if read in pads)
+                line = f"F.pad(x, {settings['pad']}, value={settings.get('value') or 0.0})"
+                cause, fix = f"{cause} behind {line}", f"write {line} before it, and {fix}"
+            return layer, place, cause, fix
     layer = next((layer for name in rivals if (layer := context.layer_at(name))), "")
     wanted = " or ".join(sorted({other.operator for other in rivals.values()}))
     after = " and ".join(context.found.reading.places[read] for read in glue.reads)

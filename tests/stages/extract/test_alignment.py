@@ -457,3 +457,15 @@ def test_a_lopsided_padding_is_given_as_the_line_that_pads_so() -> None:
     (finding,) = extract(randomized(reference), module, x=images(3, 8, 8, 3)).findings
     assert finding.cause.startswith("it pads by ((1, 1), (1, 1)), Keras by ((0, 1), (0, 1))")
     assert "F.pad(x, (0, 1, 0, 1))" in finding.fix
+
+
+def test_a_pooling_that_pads_otherwise_is_given_the_line_that_pads_as_keras_does() -> None:
+    class Same(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=-torch.inf), 3, 2)
+
+    reference, module = pooled(Same(), padding=0), pooled(nn.MaxPool2d(3, 2, padding=1), padding=0)
+    (finding,) = extract(randomized(reference), module, x=images(3, 12, 12, 3)).findings
+    assert finding.place == "1 (max_pool2d)"
+    assert "padding is (1, 1), Keras has" in finding.cause
+    assert "F.pad(x, (0, 1, 0, 1), value=-inf)" in finding.fix
