@@ -119,13 +119,23 @@ def render(summary: Summary, limit: int | None = None) -> RenderableType:
     if summary.accuracy:
         shares = " · ".join(f"{RUNTIMES.get(name, name)} {share:.4f}" for name, share in summary.accuracy.items())
         parts.append(Text(f"Accuracy: {shares}", style="bold"))
-    parts += [Text(str(finding), style="red" if finding.severity == "error" else "") for finding in summary.findings]
+    parts += [Text(text, style="red" if severity == "error" else "") for severity, text in _findings(summary.findings)]
     agree, total = summary.graphs
     parts.append(Text(f"ONNX graphs against Keras: {agree} of {total} comparisons agree"))
     verdict = "verified" if summary.verified else "NOT verified"
     style = "bold green" if summary.verified else "bold red"
     parts.append(Text(f"{summary.name}: {summary.model} → {summary.module}: {verdict}", style=style))
     return Group(*parts)
+
+
+def _findings(findings: Iterable[Finding]) -> Iterator[tuple[str, str]]:
+    """(severity, text) of each finding; those that one and the same line mends (an epsilon in every block) are one."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.severity, finding.fix), []).append(finding)
+    for (severity, _), (first, *others) in groups.items():
+        places = ", ".join(finding.place for finding in others)
+        yield severity, f"{first} (and in {len(others)} more places: {places})" if others else str(first)
 
 
 def text_of(summary: Summary) -> str:

@@ -129,3 +129,12 @@ def test_the_view_is_the_one_asked_for():
     assert type(view_for(quiet=False, as_json=True)) is JsonView
     assert type(view_for(quiet=True, as_json=False)) is QuietView
     assert type(view_for(quiet=False, as_json=False)) is LogView
+
+
+def test_findings_that_one_line_mends_are_told_once_with_every_place():
+    found = [Finding("warning", f"bn{i}", f"bn_{i}", f"bn{i}.eps is 1e-05", "pass eps=1e-3") for i in range(3)]
+    other = Finding("error", "act", "act_1", "the module computes tanh", "use relu")
+    text = " ".join(text_of(dataclasses.replace(summary(), findings=(other, *found))).split())
+    assert text.count("pass eps=1e-3") == 1
+    assert "(and in 2 more places: bn1, bn2)" in text
+    assert "use relu" in text
