@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -69,7 +70,6 @@ def test_the_text_has_everything_that_was_found():
 
 
 def test_the_text_is_the_same_however_long_the_stages_took():
-    import dataclasses
 
     assert text_of(dataclasses.replace(summary(), stages={"load": 9.0})) == text_of(summary())
 
