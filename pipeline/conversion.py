@@ -8,12 +8,11 @@ True
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,37 +25,16 @@ from ..stages.base import (
     ImportedModule,
     Job,
     NormalizedGraph,
-    Progress,
-    Silent,
-    Stage,
     Tolerance,
     Verification,
-    run_stage,
 )
-from ..stages.errors import DifferenceError, TorchgraftError, UnsupportedError, UsageError
+from ..stages.errors import UsageError
 from ..stages.plan import Array, Plan
+from .chain import SilentStages, StageProgress, run_stages
 
 if TYPE_CHECKING:
     import keras
     import torch
-
-IMPORTED = "the imported module"
-
-
-class StageProgress(Progress, Protocol):
-    """A Progress that is also told where the stages begin and end."""
-
-    def started(self, stage: str, number: int, total: int) -> None: ...
-
-    def finished(self, stage: str, seconds: float) -> None: ...
-
-
-class SilentStages(Silent):
-    """The StageProgress of somebody who does not want any."""
-
-    def started(self, stage: str, number: int, total: int) -> None: ...
-
-    def finished(self, stage: str, seconds: float) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -195,87 +173,13 @@ def convert(
         model_source=str(model) if isinstance(model, str | Path) else f"the model {keras_model.name!r}",
         module_source=module if isinstance(module, str) else type(module).__qualname__,
     )
-    return run_stages(job, progress or SilentStages())
+    return run_conversion(job, progress or SilentStages())
 
 
-def run_stages(job: Job, progress: StageProgress) -> Conversion:
-    """The six stages, each timed and under its contract.
-
-    Raises:
-        TorchgraftError: with the stage, and those before it, in its details.
-    """
-    _check_job(job)
-    artifacts = Artifacts(job)
-    timings: dict[str, float] = {}
-    chain = stages()
-    for number, stage in enumerate(chain, 1):
-        progress.started(stage.name, number, len(chain))
-        start = time.perf_counter()
-        try:
-            run_stage(stage, artifacts, progress)
-            _check_result(artifacts, stage.gives)
-        except TorchgraftError as error:
-            error.details = (*error.details, _stage_note(job, stage.name, timings))
-            raise
-        timings[stage.name] = time.perf_counter() - start
-        progress.finished(stage.name, timings[stage.name])
+def run_conversion(job: Job, progress: StageProgress) -> Conversion:
+    """The six stages of a job; TorchgraftError as ``convert`` raises it."""
+    artifacts, timings = run_stages(job, progress)
     return Conversion(artifacts[Job], artifacts, timings)
-
-
-def stages() -> tuple[Stage, ...]:
-    """The six stages, in order."""
-    from ..stages.compare import Compare
-    from ..stages.export import Export
-    from ..stages.extract import Extract
-    from ..stages.importer import Import
-    from ..stages.normalize import Normalize
-    from ..stages.verify import Verify
-
-    return (Export(), Normalize(), Verify(), Import(), Extract(), Compare())
-
-
-def _check_result(artifacts: Artifacts, kind: type) -> None:
-    """What only the pipeline asks of an artifact: weights are finite, graphs agree, and there is a target."""
-    if kind is ExportedGraph:
-        _refuse_not_finite(artifacts[ExportedGraph].variables)
-    elif kind is Verification and not artifacts[Verification].verified:
-        from .summary import graph_error
-
-        raise graph_error(artifacts[Verification], artifacts[Job])
-    elif kind is ImportedModule and artifacts[Job].module is None:
-        imported = artifacts[ImportedModule].module
-        artifacts.add(replace(artifacts[Job], module=imported, module_source=IMPORTED))
-
-
-def _refuse_not_finite(variables: Mapping[str, Array]) -> None:
-    """Raise DifferenceError for NaN or Inf: every runtime agrees on NaN, so nothing else would find it."""
-    for path, array in variables.items():
-        if array.dtype.kind in "iub" or (finite := np.isfinite(array)).all():
-            continue
-        index = tuple(int(axis) for axis in np.argwhere(~finite)[0])
-        count = int(array.size - np.count_nonzero(finite))
-        raise DifferenceError(
-            f"the weight holds {array[index]} at index {index} ({count} of {array.size} values are not finite)",
-            where=path,
-            fix="train or restore the model again: such a model predicts nothing that could be compared",
-        )
-
-
-def _check_job(job: Job) -> None:
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        raise UnsupportedError(
-            f"Keras runs on the backend {keras.backend.backend()}, and tf2onnx exports from TensorFlow",
-            where="keras",
-            fix="set KERAS_BACKEND=tensorflow before Keras is imported",
-        )
-    if job.labels is not None and len(job.labels) != len(next(iter(job.inputs.values()))):
-        raise UsageError(
-            f"{len(job.labels)} labels for {len(next(iter(job.inputs.values())))} samples",
-            where="labels",
-            fix="give one label for each sample",
-        )
 
 
 def _named(inputs: Array | Mapping[str, Array], model: keras.Model) -> dict[str, Array]:
@@ -290,8 +194,3 @@ def _named(inputs: Array | Mapping[str, Array], model: keras.Model) -> dict[str,
             f"one array for the inputs {', '.join(names)}", where="inputs", fix="give a dict: input name → array"
         )
     return {names[0]: np.asarray(inputs)}
-
-
-def _stage_note(job: Job, failed: str, timings: Mapping[str, float]) -> str:
-    done = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in timings.items()) or "none"
-    return f"In stage {failed} of {job.model_source} → {job.module_source}; stages done: {done}."

@@ -76,7 +76,7 @@ def main() -> None:
 
 def perform(order: WorkOrder, events: EventWriter) -> dict[str, Any]:
     """Load, convert, write. What is returned are the fields of the DONE event."""
-    from .conversion import run_stages
+    from .conversion import run_conversion
     from .delivery import peak_memory_bytes, write_files
     from .summary import difference_error
 
@@ -89,7 +89,7 @@ def perform(order: WorkOrder, events: EventWriter) -> dict[str, Any]:
         raise
     loading = time.perf_counter() - start
     events.finished("load", loading)
-    conversion = run_stages(job, events)
+    conversion = run_conversion(job, events)
     conversion = replace(conversion, timings={"load": loading, **conversion.timings})
     if not conversion.verified:
         raise difference_error(conversion, order.name)

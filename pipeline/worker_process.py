@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from ..stages.errors import ResourceError, WorkerCrashedError
+from .chain import StageProgress
 from .config import LimitOptions
-from .conversion import StageProgress
 from .events import DONE, ERROR, FINISHED, STARTED, STEP, error_from_json
 from .worker import WorkOrder
 

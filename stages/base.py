@@ -67,7 +67,7 @@ class Job:
     inputs: Mapping[str, Array]
     labels: Array | None = None
     tolerance: Tolerance = Tolerance()
-    probe_samples: int = 2
+    probe_samples: int = 4
     seed: int = 0
     model_source: str = "the Keras model"
     module_source: str = "the module"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import torchgraft
 from keras_models import inputs_for
 from layer_table import shapes, table_model
-
-import torchgraft
 
 
 @pytest.mark.parametrize(("shape", "dtype"), shapes(), ids=str)

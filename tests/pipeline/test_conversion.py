@@ -20,7 +20,7 @@ from torchgraft import (
     UsageError,
     convert,
 )
-from torchgraft.pipeline.conversion import IMPORTED, SilentStages
+from torchgraft.pipeline.chain import IMPORTED, SilentStages
 from torchgraft.pipeline.summary import Summary, summary_of, text_of
 
 # Sums of some hundred float32 products: 2**-24 times the root of their number, with room for three runtimes.

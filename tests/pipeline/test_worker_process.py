@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
+from torchgraft.pipeline.chain import SilentStages
 from torchgraft.pipeline.config import JobOptions
-from torchgraft.pipeline.conversion import SilentStages
 from torchgraft.pipeline.events import error_from_json, error_to_json
 from torchgraft.pipeline.worker import WorkOrder
 from torchgraft.pipeline.worker_process import run_worker
