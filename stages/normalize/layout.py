@@ -81,16 +81,6 @@ class Layout:
         ranks = sorted(self.perm[axis] for axis in kept)
         return Layout(tuple(ranks.index(self.perm[axis]) for axis in kept), tuple(self.orders[axis] for axis in kept))
 
-    def with_axes(self, axes: Sequence[int]) -> Layout:
-        """The layout after new axes of length 1 at Keras ``axes``; physically they stand last."""
-        rank = len(self.perm) + len(axes)
-        old, new = iter(range(len(self.perm))), iter(range(len(self.perm), rank))
-        rows = [(next(new), None) if axis in axes else self._row(next(old)) for axis in range(rank)]
-        return Layout(tuple(row[0] for row in rows), tuple(row[1] for row in rows))
-
-    def _row(self, axis: int) -> tuple[int, Order]:
-        return self.perm[axis], self.orders[axis]
-
     def fitted(self, shape: FreeShape) -> Layout:
         """What an operand of ``shape`` needs that is broadcast to it: an axis of length 1 has no order."""
         return replace(
