@@ -83,16 +83,17 @@ def _wished_order(site: Site) -> Order:
 def _reordered(site: Site, held: Held, axis: int, order: Order) -> Held:
     """Axis ``axis`` put so that position ``order[i]`` is what was position ``i``."""
     back = inverse_order(order)
-    if back is None:
+    if back is None and (not isinstance(held, View) or held.layout.is_plain):
         return held
+    assert held.shape is not None
     if isinstance(held, Weight):
         return Weight(held.recipe.then(Reorder.along(axis, np.asarray(back, dtype=np.int64))))
     if isinstance(held, Constant):
         return Constant(held.array.take(np.asarray(back), axis))
-    assert held.shape is not None
     layout = Layout.plain(len(held.shape)).with_order(axis, order)
     value, written = site.builder.placed(held, layout)
-    site.refuse(f"the weight is computed in the graph: {written} before it")
+    if written:
+        site.refuse(f"the weight is computed in the graph: {written} before it")
     return View(value, Layout.plain(len(held.shape)), held.shape)
 
 

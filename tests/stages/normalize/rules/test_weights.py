@@ -80,3 +80,11 @@ def test_arithmetic_on_a_weight_stays_in_the_graph():
     graph = normalised(raw_graph("(float[N,3] x, float[3] v) => (float[N,3] y)", "d = Sqrt (v)\n y = Div (x, d)"))
     assert operators(graph) == ["Sqrt", "Div"]
     assert str(graph.weights["v"]) == "v"
+
+
+@pytest.mark.parametrize("out", [2, 3])
+@pytest.mark.parametrize("product", ["Gemm <transB = 1> (x, t)", "Gemm <transB = 1> (x, t, b)", "MatMul (x, u)"])
+def test_a_weight_that_the_graph_computes_is_taken_in_the_layout_it_stands_in(out, product):
+    """A Cast stands there in a layer of mixed precision; a square weight in the wrong layout would run all the same."""
+    body = f"d = Neg (w)\n t = Transpose <perm = [1, 0]> (d)\n u = Transpose <perm = [1, 0]> (t)\n y = {product}"
+    normalised(raw_graph(f"(float[N,3] x, float[3,{out}] w, float[{out}] b) => (float[N,{out}] y)", body))
