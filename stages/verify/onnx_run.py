@@ -43,10 +43,10 @@ class OnnxRunner:
             self._session = onnxruntime.InferenceSession(
                 proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
-        except onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented as error:
+        except _session_errors() as error:
             raise UnsupportedError(
-                f"ONNX Runtime has no implementation: {str(error).splitlines()[0]}",
-                fix="save the model with float32 as its dtype policy",
+                f"ONNX Runtime cannot run the graph: {str(error).splitlines()[0]}",
+                fix="save the model with float32 as its dtype policy; where it has that already, report the layer",
             ) from error
 
     def run(self, samples: Samples) -> Run:
@@ -69,6 +69,13 @@ class OnnxRunner:
         feed = {name: array for name, array in {**fed, **self._weights}.items() if name in present}
         results = self._session.run(computed, feed) if computed else []
         return dict(zip(computed, results, strict=True)) | {name: fed[name] for name in names & set(fed)}
+
+
+def _session_errors() -> tuple[type[Exception], ...]:
+    """What onnxruntime raises where it does not take a graph; its kinds have no common base of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    return state.NotImplemented, state.Fail, state.InvalidGraph, state.InvalidArgument
 
 
 def _in_keras_layout(ports: Sequence[Port], values: Mapping[str, Array]) -> dict[str, Array]:

@@ -164,8 +164,18 @@ def test_weights_never_pass_through_protobuf():
 def test_a_type_that_onnx_runtime_lacks_is_unsupported():
     given = keras.Input((7, 3), dtype="float64", name="given")
     model = keras.Model(given, layers.Conv1D(4, 3, dtype="float64", name="conv")(given))
-    with pytest.raises(UnsupportedError, match="ONNX Runtime has no implementation"):
+    with pytest.raises(UnsupportedError, match="ONNX Runtime cannot run the graph"):
         verified(model)
+
+
+def test_a_graph_that_onnx_runtime_refuses_is_unsupported_and_says_what_to_save():
+    def change(graph):
+        node = next(node for node in graph.model.graph if node.op_type == "Gemm")
+        node.attributes["transB"] = ir.AttrInt64("transB", 0)
+        return graph
+
+    with pytest.raises(UnsupportedError, match="float32 as its dtype policy"):
+        verified(keras_models.lenet(), change)
 
 
 def test_a_model_that_keras_cannot_run_on_its_inputs_is_told_apart_from_a_bug():
