@@ -11,7 +11,7 @@ from torch.utils import _pytree as pytree
 
 from ..base import AlignedLayer, Extraction, Progress
 from ..plan import Array, Reshape, apply_moves
-from ..torch_graph import working_copy
+from ..torch_graph import user_forward, working_copy
 
 #: Samples a forward call takes where the module's layout does not fix the number.
 BATCH = 32
@@ -45,8 +45,9 @@ def outputs_of(
     gathered: dict[str, list[Array]] = {name: [] for name in extraction.outputs}
     for start, chunk, real in _chunks(inputs, total, size, fill=fixed):
         progress.step("running the module", start, total)
-        with torch.no_grad():
-            made = torch.func.functional_call(twin, state, tuple(module_inputs(extraction, chunk)), tie_weights=False)
+        taken = module_inputs(extraction, chunk)
+        with torch.no_grad(), user_forward(module, taken):
+            made = torch.func.functional_call(twin, state, tuple(taken), tie_weights=False)
         leaves = [leaf for leaf in pytree.tree_leaves(made) if isinstance(leaf, torch.Tensor)]
         for name, (position, moves) in extraction.outputs.items():
             gathered[name].append(apply_moves(moves, leaves[position].numpy())[:real])

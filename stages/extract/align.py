@@ -167,13 +167,18 @@ class _Attempt:
         return _given(pair, self._probed, call)
 
     def _candidates(self, op: Op) -> list[ProbedOp]:
-        """The free ops of its kind and shapes; where a key of it is placed already, those of its variables."""
-        family = [probed for probed in self._families.get(op.signature, ()) if probed.op.name in self._free]
-        for slot in op.slots.values():
-            if (known := self._variables.get(slot.key)) is not None:
-                same = [probed for probed in family if known & self._reference.variables_of(probed.op)]
-                family = same or family  # where none is the same the Plan will say so, with both recipes
-        return family
+        """The free ops of its kind and shapes. Where a key of it is placed already: those of the same variables.
+
+        These need not be free: what Keras calls once, the module may call again on the same values.
+        """
+        family = self._families.get(op.signature, [])
+        free = [probed for probed in family if probed.op.name in self._free]
+        known = [self._variables[slot.key] for slot in op.slots.values() if slot.key in self._variables]
+        if not known:
+            return free
+        same = [probed for probed in family if known[0] & self._reference.variables_of(probed.op)]
+        same.sort(key=lambda probed: probed.op.name not in self._free)
+        return same or free  # where none is the same the Plan will say so, with both recipes
 
     def _by_values(self, op: Op, read: torch.Tensor) -> Pair | None:
         family = self._candidates(op)
@@ -214,7 +219,7 @@ class _Attempt:
 
     def _by_structure(self, op: Op, read: torch.Tensor) -> Pair | None:
         """The free op of the same kind and shape that stands behind the same ops; else the only one, else the next."""
-        family = self._candidates(op)
+        family = [probed for probed in self._candidates(op) if probed.op.name in self._free]
         ours = {self._found.pairs[name].reference.name if name in self._found.pairs else "" for name in op.sources}
         behind = [probed for probed in family if probed.op.sources & set(self._probed.ops) == ours - {""}]
         pool, reason = (behind, "stands behind the same layers") if behind else (family, "is the next of its shape")

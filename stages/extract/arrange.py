@@ -73,7 +73,7 @@ def follows(found: Arrangement, target: Op, ours: torch.Tensor, reference: Op, t
     """Whether ``ours`` is made from ``theirs`` by an Arrangement that was found on other values."""
     if found.axes is not None:
         return close(ours, theirs.permute(found.axes))
-    if target.feature_axis is None or reference.feature_axis is None or found.is_identity:
+    if target.feature_axis is None or reference.feature_axis is None:
         return close(ours, theirs)
     rows = as_rows(reference, theirs)
     rows = rows if found.rows is None else rows[torch.from_numpy(found.rows)]

@@ -65,7 +65,13 @@ class Reference:
             seed=self.seed,
             keep=frozenset(self.places.values()),
             constant=self._constant(target),
+            identity=self._identity,
         )
+
+    def _identity(self, op: Op) -> object:
+        """The kind, the settings and the recipes: equal for two calls of one Keras layer."""
+        recipes = ((name, str(self.recipes[slot.key])) for name, slot in op.slots.items() if slot.key in self.recipes)
+        return (op.signature, tuple(sorted(recipes)), str(sorted(op.hyper.items())))
 
     def _constant(self, target: Reading) -> frozenset[str]:
         """Ops without a variable, where the module has no op for them (``elementwise_affine=False``): glue."""

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from ..errors import DifferenceError
-from ..torch_graph import ForwardError, Reading, read, working_copy
+from ..torch_graph import ForwardError, Reading, read, user_forward, working_copy
 from .align import Alignment, align
 from .fit import Fit, fits
 from .probe import NARROW, Probe
@@ -67,17 +67,20 @@ def search(module: nn.Module, reference: Reference) -> Found:
 
 
 def _must_be_deterministic(module: nn.Module, inputs: Sequence[torch.Tensor]) -> None:
-    """Run twice under two seeds; a forward that draws random numbers in eval mode can prove nothing."""
+    """Run one copy twice under two seeds: a forward that draws random numbers in eval mode, or that changes what it
+    computes with, can prove nothing.
+    """
     results = []
+    twin = working_copy(module)
     for seed in (0, 1):
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), user_forward(module, inputs):
             torch.manual_seed(seed)
-            made = working_copy(module)(*inputs)
-        results.append([leaf for leaf in pytree.tree_leaves(made) if isinstance(leaf, torch.Tensor)])
+            made = twin(*(value.clone() for value in inputs))
+        results.append([leaf.clone() for leaf in pytree.tree_leaves(made) if isinstance(leaf, torch.Tensor)])
     for first, second in zip(*results, strict=True):
         if not torch.equal(first.nan_to_num(), second.nan_to_num()):
             raise DifferenceError(
                 "forward is not deterministic in eval mode: two runs on the same inputs differ",
                 where=type(module).__name__,
-                fix="use torch.nn.Dropout, or guard random numbers by `if self.training`",
+                fix="use torch.nn.Dropout, and guard random numbers and changes of state by `if self.training`",
             )

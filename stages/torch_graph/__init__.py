@@ -1,7 +1,7 @@
 """A PyTorch module as a graph of parameterised operations that can be run and looked into."""
 
 from .op import NEUTRAL, Op, Slot
-from .read import ForwardError, read, working_copy
+from .read import ForwardError, read, user_forward, working_copy
 from .reading import AtOp, Glue, OpCall, Reading, State
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "Slot",
     "State",
     "read",
+    "user_forward",
     "working_copy",
 ]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import logging
+import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -73,16 +75,37 @@ def _quiet() -> Iterator[None]:
 
 
 def _run_once(module: nn.Module, inputs: Sequence[torch.Tensor]) -> None:
+    with torch.no_grad(), user_forward(module, inputs):
+        module(*inputs)
+
+
+@contextmanager
+def user_forward(module: nn.Module, inputs: Sequence[torch.Tensor]) -> Iterator[None]:
+    """What the user's ``forward`` raises inside becomes a ForwardError with the user's file and line."""
     try:
-        with torch.no_grad():
-            module(*inputs)
-    except Exception as error:
+        yield
+    except (Exception, SystemExit) as error:
+        if isinstance(error, TorchgraftError):
+            raise
         shapes = ", ".join(str(tuple(value.shape)) for value in inputs)
+        happened = "called sys.exit" if isinstance(error, SystemExit) else f"{type(error).__name__}: {error}"
         raise ForwardError(
-            f"forward fails on inputs of shape {shapes}: {type(error).__name__}: {error}",
-            where=type(module).__name__,
-            fix="check the shapes and the order of forward's arguments against the Keras model's inputs",
+            f"forward fails on inputs of shape {shapes}: {happened}",
+            where=_line_of(error) or type(module).__name__,
+            fix="make forward run on inputs of these shapes: check the line named first, the shapes that the layers "
+            "expect, and the order of forward's arguments against the Keras model's inputs",
         ) from error
+
+
+def _line_of(error: BaseException) -> str:
+    """``file:line`` of the last frame that is neither a library's nor ours."""
+    ours = str(Path(__file__).parents[1])
+    own = [
+        f"{frame.filename}:{frame.lineno}"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "site-packages" not in frame.filename and not frame.filename.startswith((ours, "<"))
+    ]
+    return own[-1] if own else ""
 
 
 class ForwardError(MappingError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ...base import Port
@@ -40,6 +40,20 @@ class Context:
         if pair.by_values:
             return self.second.marks, self.second.probe.marks
         return self.alignment.marks, self.found.probe.marks
+
+    def layer_after(self, values: Iterable[str]) -> str:
+        """The first Keras layer whose value is made from one of these values of the reference, or is one of them."""
+        glue = self.reference.reading.glue
+        waiting, seen = list(values), set()
+        while waiting:
+            current = waiting.pop(0)
+            if current in seen:
+                continue
+            seen.add(current)
+            if layer := self.layer_at(current):
+                return layer
+            waiting += [name for name, other in glue.items() if current in other.reads]
+        return ""
 
     def layer_at(self, value: str) -> str:
         """The Keras layer that gives a value of the reference; "" where it is none's."""

@@ -9,8 +9,9 @@ Found by following the values back (blame.py) to where they part; ops that read 
 4. The op's own padding: how Keras pads, as the module that does so.
 5. None of these can be told (a module read by hooks): said so.
 
-They may be the same on small values and not on large ones (ReLU6 for ReLU): a warning, for the inputs may never go
-there.
+Also where the two are the same on small values and differ on large ones (ReLU6 for ReLU): the inputs of the comparison
+may never go there, and the module is still another function. A call that Keras never makes is a warning: nothing may
+come of it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from .context import Context
 
 
 def departures(context: Context) -> Iterable[Finding]:
-    """An error for each departed value, at the place where it parts from Keras; a warning where only large ones do."""
+    """An error for each departed value, at the place where it parts from Keras."""
     told: set[str] = set()
     for pair in context.alignment.pairs.values():
         if pair.by_values and pair.target.name not in context.second.unconfirmed:
@@ -38,6 +39,9 @@ def departures(context: Context) -> Iterable[Finding]:
                 continue
             told.add(start)
             yield _finding(context, pair, start)
+    for op in context.alignment.unplaced:
+        cause = "the module makes this call, Keras has no call of these weights on these values"
+        yield Finding("warning", op.place or op.name, "", cause, "leave it out of forward if nothing needs it")
 
 
 def _finding(context: Context, pair: Pair, start: str) -> Finding:
@@ -45,7 +49,7 @@ def _finding(context: Context, pair: Pair, start: str) -> Finding:
     parted = glue is not None and not counterparts(start, *context.marks(pair))
     layer, place, cause, fix = _at_glue(context, pair, start, glue) if parted and glue else _at_op(context, pair)
     if pair.by_values:
-        return Finding("warning", place, layer, f"{cause} (they differ on large values only)", fix)
+        cause += " (they differ on large values only)"
     return Finding("error", place, layer, cause, fix)
 
 
@@ -67,21 +71,29 @@ def _at_glue(context: Context, pair: Pair, start: str, glue: Glue) -> tuple[str,
                 line = f"F.pad(x, {settings['pad']}, value={settings.get('value') or 0.0})"
                 cause, fix = f"{cause} behind {line}", f"write {line} before it, and {fix}"
             return layer, place, cause, fix
-    layer = next((layer for name in rivals if (layer := context.layer_at(name))), "")
-    wanted = " or ".join(sorted({other.operator for other in rivals.values()}))
+    layer = context.layer_after(rivals)
+    wanted = sorted({other.operator for other in rivals.values()})
     after = " and ".join(context.found.reading.places[read] for read in glue.reads)
-    cause = f"after {after} the module computes {glue.operator}, Keras computes {wanted or 'nothing'}"
-    fix = f"use {wanted} in place of {glue.operator}" if wanted else f"remove {glue.operator}"
+    if not rivals:
+        cause, fix = f"after {after} the module computes {glue.operator}, Keras nothing", f"remove {glue.operator}"
+    elif len(wanted) == 1 and wanted[0] != glue.operator:
+        cause = f"after {after} the module computes {glue.operator}, Keras computes {wanted[0]}"
+        fix = f"use {wanted[0]} in place of {glue.operator}"
+    else:  # Keras' operation is several in the graph (gelu), or the same on other operands
+        cause = f"after {after} the module's {glue.operator} is not what Keras layer {layer} computes"
+        fix = f"compute there what Keras layer {layer} does"
     return layer or context.reference.layer_of(pair.reference), place, cause, fix
 
 
 def _differing(ours: Glue, theirs: Glue) -> dict[str, tuple[Any, Any]]:
-    both = [name for name in ours.settings if name in theirs.settings]
-    return {
-        name: (ours.settings[name], theirs.settings[name])
-        for name in both
-        if ours.settings[name] != theirs.settings[name]
-    }
+    """Setting → (ours, Keras'), floats as a person writes them: ONNX keeps them as float32."""
+    both = {name: (value, theirs.settings[name]) for name, value in ours.settings.items() if name in theirs.settings}
+    written = {name: (_written(mine), _written(keras)) for name, (mine, keras) in both.items()}
+    return {name: values for name, values in written.items() if values[0] != values[1]}
+
+
+def _written(value: Any) -> Any:
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _at_op(context: Context, pair: Pair) -> tuple[str, str, str, str]:

@@ -20,11 +20,12 @@ def epsilons(context: Context) -> Iterable[Finding]:
         ours, theirs = pair.target.hyper.get("eps"), pair.reference.hyper.get("eps")
         if ours is None or theirs is None or math.isclose(ours, theirs, rel_tol=1e-5):
             continue
+        place = pair.target.place or "the module"
         yield Finding(
             severity="warning",
-            place=pair.target.place,
+            place=place,
             layer=context.reference.layer_of(pair.reference),
-            cause=f"{pair.target.place}.eps is {ours:g}, Keras has {_short(theirs)}",
+            cause=f"{place}.eps is {ours:g}, Keras has {_short(theirs)}",
             fix=f"pass eps={_short(theirs)}",
         )
 

@@ -25,8 +25,8 @@ def geometries(context: Context) -> Iterable[Finding]:
                 continue
             yield Finding(
                 severity="error",
-                place=pair.target.place,
+                place=pair.target.place or "the module",
                 layer=context.reference.layer_of(pair.reference),
-                cause=f"{pair.target.place}.{name} is {tuple(ours)}, Keras has {tuple(theirs)}",
+                cause=f"{pair.target.place or 'the module'}.{name} is {tuple(ours)}, Keras has {tuple(theirs)}",
                 fix=f"pass {name}={tuple(theirs)}",
             )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -323,10 +326,10 @@ def test_a_wrong_activation_is_named_and_does_not_hide_the_rest(reference: nn.Mo
     }
 
 
-def test_an_activation_that_differs_on_large_values_only_is_a_warning(reference: nn.Module) -> None:
+def test_an_activation_that_differs_on_large_values_only_is_an_error(reference: nn.Module) -> None:
     extraction = extract(reference, Mine(act=F.relu6), picture=PICTURES)
     (finding,) = extraction.findings
-    assert finding.severity == "warning"
+    assert finding.severity == "error"
     assert "differ on large values only" in finding.cause
     assert "act" in extraction.unaligned  # ReLU6 is not the layer, though it looks like it on small values
     assert not extract(reference, Mine(act=F.relu), picture=PICTURES).findings
@@ -469,3 +472,94 @@ def test_a_pooling_that_pads_otherwise_is_given_the_line_that_pads_as_keras_does
     assert finding.place == "1 (max_pool2d)"
     assert "padding is (1, 1), Keras has" in finding.cause
     assert "F.pad(x, (0, 1, 0, 1), value=-inf)" in finding.fix
+
+
+class Siamese(nn.Module):
+    """One encoder on two inputs; its code is used twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 6))
+        self.a, self.b = nn.Linear(6, 2), nn.Linear(6, 3)
+
+
+class CallsOnce(Siamese):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        code = self.encoder(x)
+        return self.a(code), self.b(code)
+
+
+class CallsTwice(Siamese):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.a(self.encoder(x)), self.b(self.encoder(x))
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [(CallsOnce, CallsTwice), (CallsTwice, CallsOnce)])
+def test_a_shared_layer_may_be_called_more_often_on_one_side(theirs: type[Siamese], ours: type[Siamese]) -> None:
+    extraction = extract(randomized(theirs()), ours(), x=images(4, 8))
+    assert not extraction.findings
+    assert not extraction.unaligned
+    assert {key: str(recipe) for key, recipe in extraction.plan.recipes.items()} == {
+        key: key.replace(".", "/") for key in ours().state_dict()
+    }
+
+
+def test_a_forward_that_changes_what_it_computes_with_is_refused() -> None:
+    class Drifts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.Linear(6, 5)
+            self.register_buffer("shift", torch.zeros(5), persistent=False)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.shift += 1
+            return self.a(x) + self.shift
+
+    with pytest.raises(DifferenceError, match="not deterministic"):
+        extract(nn.Sequential(nn.Linear(6, 5)), Drifts(), x=images(4, 6))
+
+
+@pytest.mark.parametrize("raises", ["raise ValueError('no')", "import sys; sys.exit(3)", "assert False"])
+def test_what_a_forward_raises_is_told_with_its_line(tmp_path: Path, raises: str) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(f"def forward(x):\n    {raises}\n", encoding="utf-8")
+    namespace: dict[str, Any] = {}
+    exec(compile(file.read_text(encoding="utf-8"), str(file), "exec"), namespace)
+
+    class Fails(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            made: torch.Tensor = namespace["forward"](x)
+            return made
+
+    with pytest.raises(MappingError, match=r"mine\.py:2") as failure:
+        extract(nn.Sequential(nn.Linear(6, 5)), Fails(6, 5), x=images(4, 6))
+    assert failure.value.exit_code == 6
+
+
+def test_an_operation_that_is_several_in_keras_graph_is_told_by_its_layer() -> None:
+    class Shredded(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * torch.sigmoid(x)
+
+    (finding,) = extract(
+        randomized(pooled(nn.MaxPool2d(2), act=Shredded())), pooled(nn.MaxPool2d(2), act=nn.ELU()), x=images(3, 9, 9, 3)
+    ).findings
+    assert "in place of" not in finding.fix
+    assert "Keras layer 1" in finding.fix or "Keras layer 2" in finding.fix
+
+
+def test_a_1_by_1_convolution_on_pooled_channels_may_be_a_linear() -> None:
+    class Squeeze(nn.Module):
+        def __init__(self, linear: bool) -> None:
+            super().__init__()
+            self.linear = linear
+            make = nn.Linear if linear else (lambda i, o: nn.Conv2d(i, o, 1))
+            self.a, self.b, self.out = make(6, 3), make(3, 6), nn.Conv2d(6, 2, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            scale = x.mean((2, 3), keepdim=not self.linear)
+            scale = torch.sigmoid(self.b(F.relu(self.a(scale))))
+            return self.out(x * (scale[:, :, None, None] if self.linear else scale))
+
+    extraction = extract(randomized(Squeeze(False)), Squeeze(True), x=images(4, 7, 7, 6))
+    assert not extraction.findings
