@@ -31,7 +31,7 @@ def torch_module(target: str, kwargs: Mapping[str, Any] | None = None, base: Pat
     arguments = dict(kwargs or {})
     found = user_code.attribute(target, base, MappingError)
     if callable(found) and not isinstance(found, torch.nn.Module):
-        found = user_code.call(found, target, base, MappingError, **arguments)
+        found = user_code.call(found, target, base, MappingError, arguments)
     elif arguments:
         raise MappingError("is built already and takes no kwargs", where=target, fix="remove kwargs from the config")
     if not isinstance(found, torch.nn.Module):

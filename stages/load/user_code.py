@@ -11,10 +11,11 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -56,21 +57,42 @@ def attribute(target: str, base: Path, error: type[TorchgraftError]) -> Any:
     return found
 
 
-def call(function: Callable[..., Any], target: str, base: Path, error: type[TorchgraftError], **arguments: Any) -> Any:
-    """``function(**arguments)``, guarded.
+def call(
+    function: Callable[..., Any],
+    target: str,
+    base: Path,
+    error: type[TorchgraftError],
+    kwargs: Mapping[str, Any] | None = None,
+) -> Any:
+    """``function(**kwargs)``, guarded. They are the config's ``target.kwargs``; None for a factory, which takes none.
 
     Raises:
         error: it raised, or called ``sys.exit``.
     """
-    source = target.rpartition(":")[0]
+    source, _, name = target.rpartition(":")
     folder = (base / source).resolve().parent if source.endswith(".py") else base
-    with running(error, f"calling {target}", folder):
-        return function(**arguments)
+    takes = f"{name} takes {_signature(function)}"
+    if kwargs is None:
+        unfit = f"a factory is called without arguments, and {takes}: give each a default"
+    else:
+        unfit = f"correct `target.kwargs` in the config: {takes}, received ({', '.join(kwargs)})"
+    with running(error, f"calling {target}", folder, unfit):
+        return function(**(kwargs or {}))
+
+
+def _signature(function: Callable[..., Any]) -> str:
+    try:
+        return str(inspect.signature(function))
+    except (TypeError, ValueError):
+        return "other arguments"
 
 
 @contextlib.contextmanager
-def running(error: type[TorchgraftError], doing: str, folder: Path) -> Iterator[None]:
-    """Run the user's code inside: its folder importable, its prints on stderr, what it raises turned into ``error``."""
+def running(error: type[TorchgraftError], doing: str, folder: Path, unfit: str = "") -> Iterator[None]:
+    """Run the user's code inside: its folder importable, its prints on stderr, what it raises turned into ``error``.
+
+    ``unfit`` is the remedy where a TypeError comes from no line of the user's: the call itself does not fit.
+    """
     folder = folder.resolve()
     _forget_namesakes(folder)
     sys.path.insert(0, str(folder))
@@ -81,7 +103,9 @@ def running(error: type[TorchgraftError], doing: str, folder: Path) -> Iterator[
     except (TorchgraftError, KeyboardInterrupt, MemoryError):
         raise
     except BaseException as raised:
-        raise error(_what(raised, doing), where=_place(raised, folder), fix=_fix(raised)) from raised
+        where = _place(raised, folder)
+        fix = unfit if unfit and not where and isinstance(raised, TypeError) else _fix(raised)
+        raise error(_what(raised, doing), where=where, fix=fix) from raised
     finally:
         with contextlib.suppress(ValueError):
             sys.path.remove(str(folder))

@@ -75,8 +75,9 @@ def test_a_fault_in_a_sibling_is_named_there(tmp_path):
 
 def test_wrong_kwargs_and_what_is_no_module_are_mapping_errors(tmp_path):
     write(tmp_path, "net.py", f"{NET}class Other:\n    pass\n")
-    with pytest.raises(MappingError, match="unexpected keyword argument 'depth'"):
+    with pytest.raises(MappingError, match="unexpected keyword argument 'depth'") as caught:
         load.torch_module("net.py:Net", {"depth": 3}, tmp_path)
+    assert caught.value.fix == "correct `target.kwargs` in the config: Net takes (size=3), received (depth)"
     with pytest.raises(MappingError, match=r"not a torch\.nn\.Module"):
         load.torch_module("net.py:Other", {}, tmp_path)
 
@@ -108,3 +109,16 @@ def test_an_edited_file_is_read_again(tmp_path):
     for size in (2, 3):
         write(tmp_path, "net.py", f"{NET}        self.fc = torch.nn.Linear(1, {size})\n")
         assert load.torch_module("net.py:Net", {}, tmp_path).fc.out_features == size
+
+
+def test_kwargs_may_have_any_name(tmp_path):
+    text = "import torch\ndef net(base, target, error):\n    return torch.nn.Linear(base, target + error)\n"
+    write(tmp_path, "net.py", text)
+    built = load.torch_module("net.py:net", {"base": 2, "target": 3, "error": 4}, tmp_path)
+    assert (built.in_features, built.out_features) == (2, 7)
+
+
+def test_a_type_error_within_the_module_is_no_matter_of_kwargs(tmp_path):
+    write(tmp_path, "net.py", f"{NET}        size + 'a'\n")
+    with pytest.raises(MappingError, match="the line named first is yours"):
+        load.torch_module("net.py:Net", {"size": 3}, tmp_path)
