@@ -57,7 +57,7 @@ def main() -> None:
     """Do one job and leave; what went wrong goes to the parent as an event, and the exit code is then 1."""
     events = EventWriter(int(sys.argv[1]))
     order = WorkOrder.from_json(sys.stdin.readline())
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    threading.Thread(target=_die_with_parent, args=(_take_stdin(),), daemon=True).start()
     try:
         events.send(DONE, **perform(order, events))
     except TorchgraftError as error:
@@ -155,9 +155,17 @@ def _bug(error: Exception) -> dict[str, Any]:
     }
 
 
-def _die_with_parent() -> None:
-    """Stdin stays open as long as the parent lives: its end is the parent's, also after SIGKILL."""
-    while os.read(0, 1 << 16):
+def _take_stdin() -> int:
+    """The pipe from the parent, under another handle. Stdin is then empty: ``input()`` fails and does not wait."""
+    pipe = os.dup(0)
+    with Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    return pipe
+
+
+def _die_with_parent(pipe: int) -> None:
+    """The pipe stays open as long as the parent lives: its end is the parent's, also after SIGKILL."""
+    while os.read(pipe, 1 << 16):
         pass
     os.killpg(0, signal.SIGKILL)
 

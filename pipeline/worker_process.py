@@ -119,8 +119,8 @@ class _Conversation:
             self.outcome = event
 
     def _take_line(self, line: str) -> None:
-        self.last_lines.append(line)
         if not _NATIVE_NOTE.match(line):
+            self.last_lines.append(line)
             self.listener.printed(line)
 
     def _check_limits(self) -> None:

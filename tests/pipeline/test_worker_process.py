@@ -96,6 +96,18 @@ def test_what_the_module_prints_is_only_text(tmp_path):
     assert fake in listener.lines
 
 
+def test_a_module_that_asks_for_input_fails_at_once(tmp_path):
+    with pytest.raises(MappingError, match="EOFError"):
+        run(tmp_path, "name = input('name? ')\n", seconds=SECONDS)
+
+
+def test_a_crash_is_told_without_the_notes_of_native_libraries(tmp_path):
+    note = "I0000 00:00:1700000000.000000   1 port.cc:153] oneDNN custom operations are on."
+    with pytest.raises(WorkerCrashedError) as caught:
+        run(tmp_path, f"print('last words\\n{note}', flush=True); os._exit(3)")
+    assert caught.value.details == ("last words",)
+
+
 def test_a_pipe_that_a_child_keeps_open_does_not_hold_the_job(tmp_path):
     """The child inherits stdout; the job ends with the worker all the same."""
     with pytest.raises(MappingError, match="after the child"):
