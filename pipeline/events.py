@@ -11,6 +11,7 @@ from typing import Any
 
 from ..stages import errors
 from ..stages.errors import TorchgraftError
+from .summary import NotVerifiedError, Summary
 
 STARTED, FINISHED, STEP, DONE, ERROR = "started", "finished", "step", "done", "error"
 
@@ -43,12 +44,14 @@ def error_to_json(error: TorchgraftError) -> dict[str, Any]:
         "where": error.where,
         "fix": error.fix,
         "details": list(error.details),
+        "summary": error.summary.to_json() if isinstance(error, NotVerifiedError) else None,
     }
 
 
 def error_from_json(data: dict[str, Any]) -> TorchgraftError:
     """The error that a worker sent."""
-    found: TorchgraftError = getattr(errors, data["kind"])(
-        data["what"], where=data["where"], fix=data["fix"], details=tuple(data["details"])
-    )
+    what, rest = data["what"], {"where": data["where"], "fix": data["fix"], "details": tuple(data["details"])}
+    if data["summary"] is not None:
+        return NotVerifiedError(what, summary=Summary.from_json(data["summary"]), **rest)
+    found: TorchgraftError = getattr(errors, data["kind"])(what, **rest)
     return found

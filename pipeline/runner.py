@@ -12,7 +12,7 @@ from ..stages.errors import CorruptInputError, TorchgraftError
 from .config_file import JobConfig
 from .delivery import Delivered, manifest_of
 from .run_dir import MANIFEST, RunDir, open_run_dir, sha256_of
-from .summary import Summary
+from .summary import NotVerifiedError, Summary
 from .versions import library_versions, source_digest
 from .worker import WorkOrder
 from .worker_process import Listener, run_worker
@@ -26,7 +26,7 @@ class Outcome:
         name: of the job.
         folder: where its files are.
         seconds: wall time.
-        summary: of the conversion; None where no work was done.
+        summary: of the conversion, also of one that is not verified; None where none was finished.
         files: names in ``folder``, the manifest last; those of the earlier run where nothing has changed.
         unchanged: whether an earlier run's outputs still stand for this config and these inputs.
         error: why the job failed.
@@ -62,7 +62,8 @@ def run_job(config: JobConfig, listener: Listener, *, force: bool = False) -> Ou
                 return Outcome(config.name, config.folder, time.perf_counter() - start, files=files, unchanged=True)
             return _convert(run_dir, config, listener, start)
     except TorchgraftError as error:
-        return Outcome(config.name, config.folder, time.perf_counter() - start, error=error)
+        summary = error.summary if isinstance(error, NotVerifiedError) else None
+        return Outcome(config.name, config.folder, time.perf_counter() - start, summary, error=error)
 
 
 def _convert(run_dir: RunDir, config: JobConfig, listener: Listener, start: float) -> Outcome:

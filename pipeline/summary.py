@@ -74,6 +74,23 @@ class Summary:
         return TypeAdapter(cls).validate_python(data)
 
 
+class NotVerifiedError(DifferenceError):
+    """A conversion whose runtimes do not agree, with everything that was found."""
+
+    def __init__(
+        self, what: str, *, summary: Summary, where: str = "", fix: str = "", details: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(what, where=where, fix=fix, details=details)
+        self.summary = summary
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (self.what, self.summary, self.where, self.fix, self.details)
+
+
+def _rebuild(what: str, summary: Summary, where: str, fix: str, details: tuple[str, ...]) -> NotVerifiedError:
+    return NotVerifiedError(what, summary=summary, where=where, fix=fix, details=details)
+
+
 def summary_of(conversion: Conversion, name: str) -> Summary:
     """The Summary of a conversion called ``name``."""
     comparison, plan = conversion.comparison, conversion.plan
@@ -146,7 +163,7 @@ def text_of(summary: Summary) -> str:
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
 
 
-def difference_error(conversion: Conversion, name: str = "") -> DifferenceError:
+def difference_error(conversion: Conversion, name: str = "") -> NotVerifiedError:
     """The refusal of a conversion that is not verified, with everything that was compared."""
     comparison = conversion.comparison
     first = comparison.first_difference
@@ -157,7 +174,8 @@ def difference_error(conversion: Conversion, name: str = "") -> DifferenceError:
     fix = worst.fix if worst else "compare the module's forward with the Keras layer named above"
     where = worst.place if worst and worst.place else conversion.job.module_source
     summary = summary_of(conversion, name or conversion.job.module_source)
-    return DifferenceError(what, where=where, fix=fix, details=tuple(text_of(summary).splitlines()))
+    details = tuple(text_of(summary).splitlines())
+    return NotVerifiedError(what, summary=summary, where=where, fix=fix, details=details)
 
 
 def graph_error(verification: Verification, job: Job) -> DifferenceError:

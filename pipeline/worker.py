@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..stages.base import Job, Tolerance
-from ..stages.errors import ResourceError, TorchgraftError
+from ..stages.errors import ResourceError, TorchgraftError, WorkerCrashedError
 from .config import JobOptions
 from .events import DONE, ERROR, EventWriter, error_to_json
 
@@ -70,7 +70,7 @@ def main() -> None:
         events.send(ERROR, **error_to_json(fault))
         sys.exit(1)
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug, told with its traceback
-        events.send(ERROR, **_bug(error))
+        events.send(ERROR, **error_to_json(_bug(error)))
         sys.exit(1)
 
 
@@ -145,14 +145,12 @@ def user_sources() -> list[str]:
     return sorted(str(path) for path in own)
 
 
-def _bug(error: Exception) -> dict[str, Any]:
-    return {
-        "kind": "WorkerCrashedError",
-        "what": f"torchgraft itself failed: {type(error).__name__}: {error}",
-        "where": "",
-        "fix": "report it with the lines above; the other jobs are not touched by it",
-        "details": "".join(traceback.format_exception(error)).splitlines(),
-    }
+def _bug(error: Exception) -> WorkerCrashedError:
+    return WorkerCrashedError(
+        f"torchgraft itself failed: {type(error).__name__}: {error}",
+        fix="report it with the lines above; the other jobs are not touched by it",
+        details=tuple("".join(traceback.format_exception(error)).splitlines()),
+    )
 
 
 def _take_stdin() -> int:

@@ -13,7 +13,12 @@ from keras_models import conv_bn_pool_dense
 from torchgraft.pipeline.batch import exit_code
 
 NET = """
+import numpy as np
 from torch import nn
+
+
+def labels():
+    return np.arange(16) % 5
 
 
 class Net(nn.Module):
@@ -53,7 +58,7 @@ def project(tmp_path_factory) -> Path:
     (folder / "net.py").write_text(NET)
     (folder / "good.yaml").write_text("model: model.keras\ntarget: net.py:Net\nonnx: true\noutput: out\n")
     departed = "{object: net.py:Net, kwargs: {activation: Tanh}}"
-    (folder / "bad.yaml").write_text(f"model: model.keras\ntarget: {departed}\noutput: bad\n")
+    (folder / "bad.yaml").write_text(f"model: model.keras\ntarget: {departed}\nlabels: net.py:labels\noutput: bad\n")
     return folder
 
 
@@ -145,10 +150,12 @@ def test_a_module_that_departs_fails_alone_and_nothing_of_it_is_written(first_ru
 def test_an_earlier_output_is_kept_byte_for_byte_when_the_next_run_differs(first_run, project, tmp_path):
     shutil.copytree(project / "out", tmp_path / "out")
     before = content(tmp_path / "out")
-    done = torchgraft("run", "--quiet", project / "bad.yaml", "--output", tmp_path / "out")
+    done = torchgraft("run", "--json", project / "bad.yaml", "--output", tmp_path / "out")
     assert done.returncode == 7
-    assert done.stdout == ""
     assert content(tmp_path / "out") == before
+    ended = events_of(done)[-1]
+    assert set(ended["accuracy"]) == {"keras", "onnxruntime", "torch"}
+    assert any(finding.startswith("error: act") for finding in ended["findings"])
 
 
 def test_the_exit_code_of_a_batch():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,9 +14,11 @@ import pytest
 from torchgraft.pipeline.chain import SilentStages
 from torchgraft.pipeline.config import JobOptions
 from torchgraft.pipeline.events import error_from_json, error_to_json
+from torchgraft.pipeline.summary import NotVerifiedError, Summary
 from torchgraft.pipeline.worker import WorkOrder
 from torchgraft.pipeline.worker_process import run_worker
 from torchgraft.stages import errors
+from torchgraft.stages.base import Finding
 from torchgraft.stages.errors import MappingError, ResourceError, TorchgraftError, WorkerCrashedError
 
 # How long a process may take to end that should end at once: far longer than it takes, on a busy machine too.
@@ -38,6 +42,15 @@ def run(tmp_path: Path, net: str, listener: Recorder | None = None, **limits: fl
     staging = tmp_path / "staging"
     staging.mkdir()
     return run_worker(WorkOrder("job", options, tmp_path, staging), options.limits, listener or Recorder())
+
+
+@pytest.fixture
+def conversion_summary() -> Summary:
+    found = (Finding("error", "bn", "bn_3", "eps is 1e-05", "pass eps=1e-3"),)
+    return Summary(
+        name="job", model="m.keras", module="net.py:Net", verified=False, stages={"load": 1.5}, mapping=(), unused=(),
+        graphs=(1, 2), outputs=(), layers=(), not_compared={}, accuracy={"keras": 0.75}, findings=found,
+    )  # fmt: skip
 
 
 def gone(pid: int) -> bool:
@@ -127,6 +140,14 @@ def test_everything_that_was_said_before_the_crash_is_kept(tmp_path):
         run(tmp_path, "print('line\\n' * 50_000 + 'last words', flush=True); os._exit(3)", listener)
     assert listener.lines.count("line") == 50_000
     assert listener.lines[-1] == "last words"
+
+
+def test_what_was_found_crosses_the_pipe_with_the_error(conversion_summary):
+    error = NotVerifiedError("what", summary=conversion_summary, where="where", fix="fix", details=("one",))
+    for back in (error_from_json(json.loads(json.dumps(error_to_json(error)))), pickle.loads(pickle.dumps(error))):
+        assert isinstance(back, NotVerifiedError)
+        assert str(back) == str(error)
+        assert back.summary == conversion_summary
 
 
 @pytest.mark.parametrize(
