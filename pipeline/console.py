@@ -65,20 +65,27 @@ class QuietView:
 
 
 class LogView(QuietView):
-    """Plain lines on stderr for stages, and the summary on stdout."""
+    """Plain lines on stderr for stages and their steps, each step once a stage, and the summary on stdout."""
 
     def __init__(self) -> None:
         self._job = ""
+        self._steps: set[str] = set()
 
     def job_started(self, name: str, number: int, total: int) -> None:
         self._job = name
         self._line(f"job {number} of {total}")
 
     def started(self, stage: str, number: int, total: int) -> None:
+        self._steps.clear()
         self._line(f"{number}/{total} {stage} …" if number else f"{stage} …")
 
     def finished(self, stage: str, seconds: float) -> None:
         self._line(f"{stage}: {seconds:.2f} s")
+
+    def step(self, text: str, done: int | None = None, total: int | None = None) -> None:  # noqa: ARG002 - no counters
+        if text not in self._steps:
+            self._steps.add(text)
+            self._line(f"  {text}")
 
     def printed(self, line: str) -> None:
         self._line(f"| {line}")

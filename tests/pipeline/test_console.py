@@ -95,6 +95,19 @@ def test_a_person_sees_stages_summary_and_files(view, capsys):
         assert word in out
 
 
+def test_a_log_has_each_step_once_a_stage_and_no_counters(capsys):
+    view = LogView()
+    view.job_started("lenet", 1, 1)
+    for stage in ("verify", "compare"):
+        view.started(stage, 1, 6)
+        for done in range(3):
+            view.step("running [the] module", done, 3)
+        view.step("comparing layers")
+    lines = capsys.readouterr().err.splitlines()
+    steps = ["[lenet]   running [the] module", "[lenet]   comparing layers"]
+    assert lines == ["[lenet] job 1 of 1", "[lenet] 1/6 verify …", *steps, "[lenet] 1/6 compare …", *steps]
+
+
 @pytest.mark.parametrize("view", [QuietView, LogView, TerminalView])
 def test_an_error_is_shown_as_it_is(view, capsys):
     show(view(), FAILED)
@@ -123,6 +136,14 @@ def test_a_program_reads_one_object_a_line(outcome, status, capsys):
     assert [event["event"] for event in events] == kinds
     assert events[-1]["exit_code"] == status
     assert err == ""
+
+
+def test_a_program_reads_what_was_found_in_a_conversion_that_is_not_verified(capsys):
+    JsonView().job_ended(dataclasses.replace(FAILED, summary=summary()))
+    (event,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert event["exit_code"] == 7
+    assert event["accuracy"] == {"keras": 0.75, "torch": 0.5}
+    assert event["findings"] == [str(finding) for finding in summary().findings]
 
 
 def test_the_view_is_the_one_asked_for():
