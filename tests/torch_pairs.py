@@ -67,7 +67,9 @@ def artifacts(reference: nn.Module, module: nn.Module | None, inputs: Mapping[st
             places[name] = node.name
             boundaries.append(Boundary(name, node.name, (), "float32", (), path, "Layer"))
     with torch.no_grad():
-        result = reference(*(torch.from_numpy(np.array(port.from_keras(arrays[port.name]))) for port in ports))
+        result = reference(
+            *(torch.from_numpy(np.array(port.from_keras(arrays[port.name]), order="C")) for port in ports)
+        )
     for position, value in enumerate(result if isinstance(result, tuple) else (result,)):
         moved = tuple(range(value.dim())) if value.dim() < 4 else CHANNELS_FIRST[value.dim()]
         shape = (None, *(value.shape[axis] for axis in moved[1:]))

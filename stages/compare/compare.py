@@ -39,7 +39,7 @@ class Compare:
         progress.step("comparing layers")
         kept = verification.keras.layers
         # Stage 3 may have kept fewer samples of each layer than were probed (see Run).
-        ours = layers_of(extraction, job.inputs, job.probe_samples)
+        ours = layers_of(module, extraction, job.inputs, job.probe_samples)
         ours = {name: array[: len(kept[name])] for name, array in ours.items() if name in kept}
         runs = {"keras": verification.keras, "onnxruntime": verification.normalized, "torch": Run(outputs, ours)}
         values = {name: run.layers for name, run in runs.items()}

@@ -26,7 +26,7 @@ def module_inputs(extraction: Extraction, inputs: Mapping[str, Array]) -> list[t
     """Keras' inputs as the module takes them: in its order and layout, integers as int64."""
     laid = [apply_moves(moves, inputs[name]) for name, moves in extraction.inputs.items()]
     wide = [array.astype(np.int64) if np.issubdtype(array.dtype, np.integer) else array for array in laid]
-    return [torch.from_numpy(np.array(array)) for array in wide]
+    return [torch.from_numpy(np.array(array, order="C")) for array in wide]
 
 
 def outputs_of(
@@ -66,7 +66,9 @@ def _chunks(
         yield start, chunk, real
 
 
-def layers_of(extraction: Extraction, inputs: Mapping[str, Array], probe_samples: int) -> dict[str, Array]:
+def layers_of(
+    module: nn.Module, extraction: Extraction, inputs: Mapping[str, Array], probe_samples: int
+) -> dict[str, Array]:
     """Boundary name → array in Keras layout, the first ``probe_samples`` samples, by the reading of the module."""
     wanted: dict[str, list[AlignedLayer]] = {}
     for layer in extraction.layers:
@@ -78,5 +80,6 @@ def layers_of(extraction: Extraction, inputs: Mapping[str, Array], probe_samples
             found[layer.boundary] = np.array(apply_moves(layer.moves, value.numpy()))
 
     first = {name: array[:probe_samples] for name, array in inputs.items()}
-    extraction.reading.run(module_inputs(extraction, first), state_tensors(extraction), watch=watch)
+    state = {**module.state_dict(), **state_tensors(extraction)}
+    extraction.reading.run(module_inputs(extraction, first), state, watch=watch)
     return found

@@ -9,6 +9,7 @@ and the run goes on from the reference.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
@@ -27,7 +28,7 @@ from .reference import Reference
 from .structure import downstream
 
 #: How often in a row a choice between equal candidates is taken back without placing more, before the best stands.
-PATIENCE = 4
+PATIENCE = 8
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Alignment:
         unplaced: target ops without a counterpart.
         marks: name of every value of the target → fingerprint.
         outputs: the module's outputs under the probe.
+        misplaced: how many outputs are not at the place where they are expected.
     """
 
     pairs: dict[str, Pair] = field(default_factory=dict)
@@ -66,10 +68,17 @@ class Alignment:
     marks: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     outputs: Sequence[torch.Tensor] = ()
 
+    misplaced: int = 0
+
     @property
     def score(self) -> int:
-        """How many ops were placed by values, or at all: what the best attempt has most of."""
-        return sum(2 if pair.by_values else 1 for pair in self.pairs.values())
+        """How many ops were placed by values, or at all, less outputs that are not where they belong."""
+        return sum(2 if pair.by_values else 1 for pair in self.pairs.values()) - self.misplaced
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing speaks against it."""
+        return not self.departures and not self.unplaced and not self.misplaced
 
     @property
     def departures(self) -> list[Pair]:
@@ -86,22 +95,29 @@ class Alignment:
 
 
 def align(
-    reference: Reference, probed: Probe, target: Reading, inputs: Sequence[torch.Tensor], state: State
+    reference: Reference,
+    probed: Probe,
+    target: Reading,
+    inputs: Sequence[torch.Tensor],
+    state: State,
+    *,
+    expected: Sequence[int],
 ) -> Alignment:
     """Align the user's module, run on ``inputs`` with its own ``state``, with the probed reference.
 
-    Only glue that depends on parameters reads ``state``: what ops give comes from the probe.
+    Only glue that depends on parameters reads ``state``: what ops give comes from the probe. ``expected`` is the place
+    of each Keras output among the module's: a choice that puts them elsewhere is taken back.
     """
     chosen: dict[str, str] = {}
     tried = {_frozen(chosen)}
-    best = _Attempt(reference, probed, target, chosen).run(inputs, state)
+    best = _Attempt(reference, probed, target, chosen, expected).run(inputs, state)
     patience = PATIENCE
-    while patience and (best.departures or best.unplaced):
+    while patience and not best.is_whole:
         alternative = _another_choice(best, chosen, tried)
         if alternative is None:
             break
         tried.add(_frozen(alternative))
-        found = _Attempt(reference, probed, target, alternative).run(inputs, state)
+        found = _Attempt(reference, probed, target, alternative, expected).run(inputs, state)
         patience -= 1
         if found.score > best.score:
             best, chosen, patience = found, alternative, PATIENCE
@@ -119,7 +135,7 @@ def _another_choice(
     names = list(found.pairs)
     failed = {pair.target.name for pair in found.departures}
     last = max((position for position, name in enumerate(names) if name in failed), default=len(names))
-    last = len(names) if found.unplaced else last
+    last = len(names) if found.unplaced or found.misplaced else last
     for position in range(last - 1, -1, -1):
         pair = found.pairs[names[position]]
         for rival in pair.rivals:
@@ -136,7 +152,15 @@ _Fitting: TypeAlias = tuple[ProbedOp, Arrangement]
 class _Attempt:
     """One run of the user's module under given choices."""
 
-    def __init__(self, reference: Reference, probed: Probe, target: Reading, chosen: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        reference: Reference,
+        probed: Probe,
+        target: Reading,
+        chosen: Mapping[str, str],
+        expected: Sequence[int],
+    ) -> None:
+        self._expected = expected
         self._reference, self._probed, self._target, self._chosen = reference, probed, target, chosen
         self._families: dict[tuple[object, ...], list[ProbedOp]] = {}
         for candidate in probed.ops.values():
@@ -149,6 +173,9 @@ class _Attempt:
 
     def run(self, inputs: Sequence[torch.Tensor], state: State) -> Alignment:
         self._found.outputs = self._target.run(inputs, state, self._at_op, self._watch)
+        marks = [fingerprint(value) for value in self._found.outputs]
+        for place, value in zip(self._expected, self._probed.outputs, strict=True):
+            self._found.misplaced += place not in matching(fingerprint(value), marks)
         return self._found
 
     def _watch(self, name: str, value: torch.Tensor) -> None:
@@ -240,7 +267,9 @@ class _Attempt:
 
 
 def _likeness(ours: str, theirs: str) -> float:
-    return SequenceMatcher(None, ours.lower(), theirs.lower()).ratio()
+    """How alike two names are, numbers aside: ``fc2`` is no more ``dense_2`` than ``dense_1`` (Keras counts from 0)."""
+    ours, theirs = (re.sub(r"[\d_.]+", "", name.lower()) for name in (ours, theirs))
+    return SequenceMatcher(None, ours, theirs).ratio()
 
 
 def _given(pair: Pair, reference: Probe, call: OpCall) -> torch.Tensor:
@@ -252,7 +281,7 @@ def _given(pair: Pair, reference: Probe, call: OpCall) -> torch.Tensor:
     whole = op.whole_output_shape(call.output_shape)
     if found.axes is not None:
         return given.permute(found.axes).reshape(call.output_shape)
-    if found.is_identity or op.feature_axis is None:
+    if op.feature_axis is None or pair.reference.feature_axis is None or not _turns(pair, given, whole):
         return op.finish(_refitted(given, whole), call.output_shape)
     rows = as_rows(pair.reference, given)
     if found.rows is not None:
@@ -261,7 +290,18 @@ def _given(pair: Pair, reference: Probe, call: OpCall) -> torch.Tensor:
         rows = rows[:, torch.from_numpy(found.features)]
     axis = op.feature_axis % len(whole)
     lead = [size for position, size in enumerate(whole) if position != axis]
-    return op.finish(rows.reshape(*lead, rows.shape[1]).movedim(-1, axis), call.output_shape)
+    return op.finish(rows.reshape(*lead, rows.shape[1]).movedim(-1, axis).contiguous(), call.output_shape)
+
+
+def _turns(pair: Pair, given: torch.Tensor, whole: Shape) -> bool:
+    """Whether the output must be laid out anew: another order, or features on another axis (Linear for 1×1 Conv)."""
+    if not pair.arrangement.is_identity:
+        return True
+    assert pair.target.feature_axis is not None
+    assert pair.reference.feature_axis is not None
+    same_axis = pair.target.feature_axis % len(whole) == pair.reference.feature_axis % given.dim()
+    fits = given.numel() == math.prod(whole)
+    return pair.by_values and fits and not (same_axis and tuple(given.shape) == tuple(whole))
 
 
 def _refitted(given: torch.Tensor, shape: Shape) -> torch.Tensor:

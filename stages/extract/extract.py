@@ -57,7 +57,11 @@ class Extract:
             outputs=outputs,
             layers=layers,
             unaligned={**graph.unkept, **unaligned},
-            findings=find(Context(found, reference, graph.outputs, guessed, second)),
+            findings=find(
+                Context(
+                    found, reference, graph.outputs, guessed, second, frozenset(left.name for left in plan.unmatched)
+                )
+            ),
         )
 
 
@@ -68,7 +72,7 @@ def _outputs(
     ports: tuple[Port, ...] = graph.outputs
     wanted = [as_keras(*each) for each in zip(ports, found.probe.outputs, second.probe.outputs, strict=True)]
     given = [Twice(*each) for each in zip(found.alignment.outputs, second.outputs, strict=True)]
-    placed, guessed = place_outputs(ports, wanted, given)
+    placed, guessed = place_outputs(ports, wanted, given, found.expected)
     missing = [port.name for port in ports if port.name not in placed]
     if missing:
         raise MappingError(

@@ -35,7 +35,7 @@ def as_tensor(array: Array) -> torch.Tensor:
     """The array as torch takes it: integers as int64, which is what ``nn.Embedding`` and indexing want."""
     if np.issubdtype(array.dtype, np.integer):
         array = array.astype(np.int64)
-    return torch.from_numpy(np.array(array))
+    return torch.from_numpy(np.array(array, order="C"))  # a module may call view: it gets what torch would make
 
 
 def fits(module: nn.Module, ports: Sequence[Port]) -> Iterator[Fit]:

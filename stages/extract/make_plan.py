@@ -9,7 +9,7 @@ from torch import nn
 
 from ..errors import MappingError, UnsupportedError
 from ..plan import Array, Fill, LeftOver, Plan, Recipe, Reorder, Reshape, Shape, Transpose, Variable, inverse_moves
-from ..torch_graph import NEUTRAL, Op, Slot
+from ..torch_graph import NEUTRAL, NORMALISATIONS, Op, Slot
 from .align import Alignment, Pair
 from .unplaced import table
 
@@ -51,7 +51,8 @@ def make_plan(
             draft.recipes[key] = Recipe(counter, ("torch counts training batches here; Keras does not",))
     known = {path: Variable(path, tuple(array.shape), str(array.dtype)) for path, array in variables.items()}
     unused = _unused(known, recipes, draft)
-    missing = [key for key in shapes if key not in draft.recipes]
+    own = _own_buffers(module, alignment, draft)
+    missing = [key for key in shapes if key not in draft.recipes and key not in own]
     lost = [left for left in unused if left.name in draft.lacking or _takes_part(left.name, recipes)]
     if missing or lost or draft.faults:
         raise MappingError(
@@ -62,8 +63,27 @@ def make_plan(
             details=table(missing, shapes, lost, draft.faults, alignment),
         )
     _same_dtypes(module, draft.recipes)
-    ordered = {key: draft.recipes[key] for key in shapes}
-    return Plan(ordered, known, shapes, tuple(unused), (), ties)
+    ordered = {key: draft.recipes[key] for key in shapes if key in draft.recipes}
+    kept = tuple(LeftOver(key, shapes[key], reason) for key, reason in own.items())
+    return Plan(ordered, known, shapes, tuple(unused), kept, ties)
+
+
+def _own_buffers(module: nn.Module, alignment: Alignment, draft: _Draft) -> dict[str, str]:
+    """Constants that the module brings itself (a mask, a mean to subtract): they keep their value; key → why.
+
+    Only buffers, and only those that no operation of a Keras layer reads: a parameter that Keras has nothing for, or
+    a running mean, is a fault.
+    """
+    buffers = {name for name, _ in module.named_buffers()}
+    read = {slot.key for pair in alignment.pairs.values() for slot in pair.target.slots.values()}
+    read |= {
+        slot.key
+        for op in alignment.unplaced
+        for slot in op.slots.values()
+        if op.kind in NORMALISATIONS or not {other.key for other in op.slots.values()} <= buffers
+    }
+    reason = "a buffer of the module's own, for which Keras has nothing: it keeps its value"
+    return {key: reason for key in module.state_dict() if key in buffers - read and key not in draft.recipes}
 
 
 def _place(pair: Pair, recipes: Mapping[str, Recipe], shapes: Mapping[str, Shape], draft: _Draft) -> None:
@@ -160,7 +180,7 @@ def _same_dtypes(module: nn.Module, recipes: Mapping[str, Recipe]) -> None:
     wrong = tuple(
         f"{key}: {str(tensor.dtype).removeprefix('torch.')}, Keras has {recipes[key].dtype}"
         for key, tensor in module.state_dict().items()
-        if str(tensor.dtype).removeprefix("torch.") != recipes[key].dtype
+        if key in recipes and str(tensor.dtype).removeprefix("torch.") != recipes[key].dtype
     )
     if wrong:
         raise UnsupportedError(

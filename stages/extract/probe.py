@@ -19,16 +19,18 @@ from .fingerprint import fingerprint
 
 @dataclass(frozen=True)
 class Spread:
-    """From where to where random numbers are drawn, uniformly."""
+    """From where to where random numbers are drawn, uniformly; one in twenty is then stretched by ``tail``."""
 
     low: float
     high: float
+    tail: float = 1.0
 
 
 #: Mostly positive, so that a ReLU leaves enough to tell positions apart; negative often enough for it to be seen.
 NARROW = Spread(-0.15, 1.0)
 #: Past the knees of the usual activations (ReLU6 at 6, hard_sigmoid at 3): what is one on NARROW need not be one here.
-WIDE = Spread(-8.0, 8.0)
+#: The tail is for knees that somebody chose (``ReLU(max_value=10)``, a clamp).
+WIDE = Spread(-8.0, 8.0, tail=16.0)
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,12 @@ class Probe:
 
 
 def random_values(shape: Sequence[int], spread: Spread, seed: int) -> torch.Tensor:
-    """Uniform float32 numbers of ``shape``."""
+    """Float32 numbers of ``shape``."""
     generator = torch.Generator().manual_seed(seed)
-    return torch.rand(tuple(shape), generator=generator) * (spread.high - spread.low) + spread.low
+    drawn = torch.rand(tuple(shape), generator=generator) * (spread.high - spread.low) + spread.low
+    if spread.tail == 1.0:
+        return drawn
+    return torch.where(torch.rand(tuple(shape), generator=generator) < 0.05, drawn * spread.tail, drawn)
 
 
 def probe(

@@ -26,6 +26,7 @@ class Reference:
         reading: it, read.
         recipes: key → Recipe.
         ports: the Keras inputs.
+        outputs: names of the Keras outputs.
         samples: Keras input name → the first of the user's samples, in Keras layout.
         places: boundary name → name of its value in ``reading``.
         seed: of every random number.
@@ -35,6 +36,7 @@ class Reference:
     reading: Reading
     recipes: Mapping[str, Recipe]
     ports: tuple[Port, ...]
+    outputs: tuple[str, ...]
     samples: Mapping[str, Array]
     places: Mapping[str, str]
     seed: int
@@ -90,7 +92,8 @@ def read_reference(job: Job, graph: NormalizedGraph, imported: ImportedModule) -
     samples = {name: array[: job.probe_samples] for name, array in job.inputs.items()}
     reading = read(imported.module, _arguments(graph.inputs, _inputs(samples, NARROW, job.seed)))
     places = _places(imported, reading)
-    return Reference(imported.module, reading, imported.recipes, graph.inputs, samples, places, job.seed)
+    names = tuple(port.name for port in graph.outputs)
+    return Reference(imported.module, reading, imported.recipes, graph.inputs, names, samples, places, job.seed)
 
 
 def _inputs(samples: Mapping[str, Array], spread: Spread, seed: int) -> dict[str, Array]:

@@ -27,6 +27,7 @@ class Found:
         reading: the module, read on them.
         probe: the reference under the probe.
         alignment: the pairs.
+        expected: the place of each Keras output among the module's, by name, else by position.
     """
 
     fit: Fit
@@ -34,6 +35,7 @@ class Found:
     reading: Reading
     probe: Probe
     alignment: Alignment
+    expected: tuple[int, ...]
 
 
 def search(module: nn.Module, reference: Reference) -> Found:
@@ -53,12 +55,12 @@ def search(module: nn.Module, reference: Reference) -> Found:
         except ForwardError as error:
             failure = failure or error
             continue
-        _must_be_deterministic(module, inputs)
+        expected = _expected_places(_output_names(module, inputs), reference.outputs)
         probed = reference.probed(reading, NARROW)
-        alignment = align(reference, probed, reading, inputs, module.state_dict())
+        alignment = align(reference, probed, reading, inputs, module.state_dict(), expected=expected)
         if best is None or alignment.score > best.alignment.score:
-            best = Found(fit, inputs, reading, probed, alignment)
-        if not alignment.departures and not alignment.unplaced:
+            best = Found(fit, inputs, reading, probed, alignment, expected)
+        if alignment.is_whole:
             break
     if best is None:
         assert failure is not None
@@ -66,8 +68,15 @@ def search(module: nn.Module, reference: Reference) -> Found:
     return best
 
 
-def _must_be_deterministic(module: nn.Module, inputs: Sequence[torch.Tensor]) -> None:
-    """Run one copy twice under two seeds: a forward that draws random numbers in eval mode, or that changes what it
+def _expected_places(names: Sequence[str], outputs: Sequence[str]) -> tuple[int, ...]:
+    """Where each Keras output is expected: under its own name in a dict, else at its position."""
+    return tuple(names.index(name) if name in names else place for place, name in enumerate(outputs))
+
+
+def _output_names(module: nn.Module, inputs: Sequence[torch.Tensor]) -> list[str]:
+    """The key of each of the module's outputs in what forward returns; "" where it has none.
+
+    Run one copy twice under two seeds: a forward that draws random numbers in eval mode, or that changes what it
     computes with, can prove nothing.
     """
     results = []
@@ -76,7 +85,9 @@ def _must_be_deterministic(module: nn.Module, inputs: Sequence[torch.Tensor]) ->
         with torch.no_grad(), torch.random.fork_rng(devices=[]), user_forward(module, inputs):
             torch.manual_seed(seed)
             made = twin(*(value.clone() for value in inputs))
-        results.append([leaf.clone() for leaf in pytree.tree_leaves(made) if isinstance(leaf, torch.Tensor)])
+        leaves, _ = pytree.tree_flatten_with_path(made)
+        tensors = [(path, leaf) for path, leaf in leaves if isinstance(leaf, torch.Tensor)]
+        results.append([leaf.clone() for _, leaf in tensors])
     for first, second in zip(*results, strict=True):
         if not torch.equal(first.nan_to_num(), second.nan_to_num()):
             raise DifferenceError(
@@ -84,3 +95,4 @@ def _must_be_deterministic(module: nn.Module, inputs: Sequence[torch.Tensor]) ->
                 where=type(module).__name__,
                 fix="use torch.nn.Dropout, and guard random numbers and changes of state by `if self.training`",
             )
+    return [str(getattr(path[-1], "key", "")) if path else "" for path, _ in tensors]

@@ -75,7 +75,10 @@ def slot_of(node: fx.Node, keys: Mapping[str, str]) -> Slot | None:
             moves[:0] = step
         node = parent
     if derived:
-        return Slot(keys[node.name], shape_of(node), (), tuple(reversed(derived)))
+        held = shape_of(node)
+        bare = tuple(size for size in held if size != 1) or (1,)
+        squeezed = (Reshape(held, bare),) if bare != held else ()
+        return Slot(keys[node.name], bare, squeezed, tuple(reversed(derived)))
     return Slot(keys[node.name], shape, tuple(moves))
 
 

@@ -24,6 +24,7 @@ class ExportedReading:
         self._keys: dict[str, str] = {}
         self._constants: dict[str, torch.Tensor] = {}
         self._arguments: list[str] = []
+        self._buffers: list[str] = []
         signature = program.graph_signature
         for spec in signature.input_specs:
             name = str(getattr(spec.arg, "name", ""))
@@ -31,6 +32,8 @@ class ExportedReading:
                 self._arguments.append(name)
             elif spec.kind == InputKind.PARAMETER or (spec.kind == InputKind.BUFFER and spec.persistent):
                 self._keys[name] = str(spec.target)
+                if spec.kind == InputKind.BUFFER:
+                    self._buffers.append(name)
             else:
                 self._constants[name] = program.constants[str(spec.target)]
         self._results = [
@@ -47,6 +50,7 @@ class ExportedReading:
         values: dict[str, Any] = dict(zip(self._arguments, (value.clone() for value in inputs), strict=True))
         values |= self._constants
         values |= {name: state[key] for name, key in self._keys.items()}
+        values |= {name: state[self._keys[name]].clone() for name in self._buffers}  # a forward may count in them
         interpreter = _Interpreter(self._graph, self.ops, self.places, at_op, watch)
         placeholders = [node.name for node in self._graph.graph.nodes if node.op == "placeholder"]
         with torch.no_grad():

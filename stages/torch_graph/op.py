@@ -44,8 +44,8 @@ class Slot:
         key: its key in the state_dict.
         shape: in canonical form.
         moves: from the tensor under ``key`` to the canonical form.
-        derived: names of the operations that compute the canonical form from the tensor, where they are not
-            moves (``sqrt``); empty otherwise.
+        derived: names of the operations that compute what the op takes from the tensor, where they are not moves
+            (``sqrt``); empty otherwise. Two such slots hold one tensor if what is computed agrees, which stage 6 shows.
     """
 
     key: str
@@ -84,7 +84,7 @@ class Op:
         shapes = {name: slot.shape for name, slot in self.slots.items() if (self.kind, name) not in NEUTRAL}
         if self.kind in ("layer_norm", "group_norm"):
             shapes |= {"features": tuple(self.hyper["features"])}
-        derived = tuple((name, slot.derived) for name, slot in sorted(self.slots.items()) if slot.derived)
+        derived = tuple(name for name, slot in sorted(self.slots.items()) if slot.derived)
         return (self.kind, tuple(sorted(shapes.items())), derived, self.hyper.get("groups", 1))
 
     @property

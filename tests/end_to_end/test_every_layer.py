@@ -14,7 +14,7 @@ def test_every_case_of_the_layer_table_is_verified(shape: tuple[int, ...], dtype
     model = table_model(shape, dtype)
     conversion = torchgraft.convert(model, inputs=inputs_for(model, 4))
     assert conversion.verified, conversion.comparison.first_difference
-    assert not conversion.findings
+    assert all(finding.severity == "note" for finding in conversion.findings)
     assert not conversion.comparison.not_compared
     torch_rows = {row.name for row in conversion.comparison.outputs if row.runtimes == ("torch", "keras")}
     assert len(torch_rows) == len(model.outputs)

@@ -14,9 +14,10 @@ from .context import Context
 from .departure import departures
 from .epsilon import epsilons
 from .geometry import geometries
+from .layout import layouts
 from .output import outputs
 
-CHECKERS: tuple[Callable[[Context], Iterable[Finding]], ...] = (departures, geometries, epsilons, outputs)
+CHECKERS: tuple[Callable[[Context], Iterable[Finding]], ...] = (departures, geometries, epsilons, outputs, layouts)
 
 
 def find(context: Context) -> tuple[Finding, ...]:

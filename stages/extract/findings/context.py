@@ -23,6 +23,7 @@ class Context:
         outputs: the Keras outputs' ports.
         guessed: names of the outputs that were found by position alone.
         second: what the second probe showed.
+        kept: keys that keep the module's own value.
     """
 
     found: Found
@@ -30,6 +31,7 @@ class Context:
     outputs: Sequence[Port]
     guessed: Sequence[str]
     second: Confirmation
+    kept: frozenset[str]
 
     @property
     def alignment(self) -> Alignment:

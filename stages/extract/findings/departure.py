@@ -40,6 +40,8 @@ def departures(context: Context) -> Iterable[Finding]:
             told.add(start)
             yield _finding(context, pair, start)
     for op in context.alignment.unplaced:
+        if any(slot.key in context.kept for slot in op.slots.values()):
+            continue  # the module's own constant: the summary lists it, and what follows was aligned with it
         cause = "the module makes this call, Keras has no call of these weights on these values"
         yield Finding("warning", op.place or op.name, "", cause, "leave it out of forward if nothing needs it")
 
@@ -123,7 +125,8 @@ def _at_op(context: Context, pair: Pair) -> tuple[str, str, str, str]:
 
 def _torch_pads(pair: Pair, pad: Glue | None) -> tuple[int, ...]:
     """The reference's whole padding as ``torch.nn.functional.pad`` takes it: last axis first."""
-    own = [side for sides in reversed(pair.reference.hyper.get("padding", ())) for side in sides]
+    sides = [each if isinstance(each, tuple) else (0, 0) for each in pair.reference.hyper.get("padding", ())]
+    own = [side for each in reversed(sides) for side in each]
     before = list(pad.settings.get("pad", ())) if pad else []
     length = max(len(own), len(before))
     padded = [(each + [0] * length)[:length] for each in (own, before)]

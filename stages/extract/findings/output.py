@@ -16,7 +16,7 @@ from .context import Context
 def outputs(context: Context) -> Iterable[Finding]:
     """An error for each Keras output that was not found by its values."""
     names, table = list(context.found.probe.marks), list(context.found.probe.marks.values())
-    for position, port in enumerate(context.outputs):
+    for position, port in zip(context.found.expected, context.outputs, strict=True):
         if port.name not in context.guessed:
             continue
         inner = [names[i] for i in matching(fingerprint(context.alignment.outputs[position]), table)]

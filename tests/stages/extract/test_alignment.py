@@ -563,3 +563,200 @@ def test_a_1_by_1_convolution_on_pooled_channels_may_be_a_linear() -> None:
 
     extraction = extract(randomized(Squeeze(False)), Squeeze(True), x=images(4, 7, 7, 6))
     assert not extraction.findings
+
+
+class Heads(nn.Module):
+    """Two heads of one shape on one trunk: only the outputs tell them apart."""
+
+    def __init__(self, names: tuple[str, str] = ("dense_1", "dense_2")) -> None:
+        super().__init__()
+        self.names = names
+        self.trunk = nn.Linear(6, 8)
+        for name in names:
+            self.add_module(name, nn.Linear(8, 2))
+
+    def codes(self, x: torch.Tensor) -> list[torch.Tensor]:
+        x = F.relu(self.trunk(x))
+        return [self.get_submodule(name)(x) for name in self.names]
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(self.codes(x))
+
+
+class LastFirst(Heads):
+    """Evaluated in the other order, returned in the same."""
+
+    def codes(self, x: torch.Tensor) -> list[torch.Tensor]:
+        x = F.relu(self.trunk(x))
+        second = self.get_submodule(self.names[1])(x)
+        return [self.get_submodule(self.names[0])(x), second]
+
+
+@pytest.mark.parametrize("kind", [Heads, LastFirst])
+@pytest.mark.parametrize("names", [("fc2", "fc3"), ("fc3", "fc2"), ("fc1", "fc2")])
+def test_equal_heads_are_told_apart_by_the_place_of_their_outputs(kind: type[Heads], names: tuple[str, str]) -> None:
+    extraction = extract(randomized(Heads()), kind(names), x=images(4, 6))
+    assert str(extraction.plan[f"{names[0]}.weight"]) == "dense_1/weight"
+    assert str(extraction.plan[f"{names[1]}.weight"]) == "dense_2/weight"
+    assert {name: place for name, (place, _) in extraction.outputs.items()} == {"output0": 0, "output1": 1}
+    assert not extraction.findings
+
+
+def test_a_gate_at_the_end_is_told_from_the_value_that_it_gates() -> None:
+    class Gated(Heads):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+            value, gate = self.codes(x)
+            return value * torch.sigmoid(gate)
+
+    class GateFirst(Gated, LastFirst):
+        pass
+
+    plan = extract(randomized(Gated()), GateFirst(("a", "b")), x=images(4, 6)).plan
+    assert str(plan["a.weight"]) == "dense_1/weight"
+
+
+@pytest.mark.parametrize("turned", ["x.flip(1)", "x[:, [1, 0, 2, 3]]"])
+def test_classes_in_another_order_are_no_match(turned: str) -> None:
+    class Turned(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(6, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            made: torch.Tensor = eval(turned, {"x": self.fc(x)})
+            return made
+
+    extraction = extract(nn.Sequential(nn.Linear(6, 4)), Turned(), x=images(4, 6))
+    assert any(finding.severity == "error" for finding in extraction.findings)
+
+
+def test_height_and_width_exchanged_in_the_output_are_no_match() -> None:
+    class Exchanged(nn.Sequential):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x).mT
+
+    extraction = extract(
+        randomized(nn.Sequential(nn.Conv2d(3, 4, 3))), Exchanged(nn.Conv2d(3, 4, 3)), x=images(3, 8, 8, 3)
+    )
+    assert any(finding.severity == "error" for finding in extraction.findings)
+
+
+def test_the_view_idiom_runs_on_what_torch_would_make() -> None:
+    class Views(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.fc = nn.Conv2d(3, 4, 3), nn.Linear(4 * 6 * 6, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = F.relu(self.conv(x))
+            return self.fc(x.view(x.size(0), -1))
+
+    extraction = extract(randomized(Views()), Views(), x=images(3, 8, 8, 3))
+    assert not extraction.findings
+    assert "reorder" not in str(extraction.plan["fc.weight"])
+
+
+def test_a_1_by_1_convolution_and_a_linear_agree_on_what_follows() -> None:
+    class Points(nn.Module):
+        def __init__(self, linear: bool) -> None:
+            super().__init__()
+            self.linear = linear
+            self.point = nn.Linear(4, 6) if linear else nn.Conv2d(4, 6, 1)
+            self.fc = nn.Linear(6 * 25, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if self.linear:
+                return self.fc(self.point(x.permute(0, 2, 3, 1)).relu().permute(0, 3, 1, 2).flatten(1))
+            return self.fc(self.point(x).relu().flatten(1))
+
+    reference, module = randomized(Points(False)), Points(True)
+    pictures = images(3, 5, 5, 4)
+    extraction = extract(reference, module, x=pictures)
+    assert not extraction.findings
+    first = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
+    with torch.no_grad():
+        expected = reference(torch.from_numpy(first))
+    assert_same(run(module, extraction, first), expected)
+
+
+def test_a_variance_may_be_taken_the_root_of_in_another_way() -> None:
+    class Standardize(nn.Module):
+        def __init__(self, shape: tuple[int, ...]) -> None:
+            super().__init__()
+            self.mean = nn.Parameter(torch.zeros(shape))
+            self.variance = nn.Parameter(torch.ones(shape))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (x - self.mean) / torch.sqrt(self.variance).clamp(min=1e-7)
+
+    class ByHand(Standardize):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (x - self.mean) / self.variance.sqrt()
+
+    plan = extract(Standardize((6,)), ByHand((1, 6)), x=images(4, 6)).plan
+    assert [variable.path for variable in plan["variance"].variables] == ["variance"]
+    assert [variable.path for variable in plan["mean"].variables] == ["mean"]
+
+
+def test_a_counting_buffer_of_the_users_is_left_as_it_was() -> None:
+    class Counts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(6, 5)
+            self.register_buffer("calls", torch.zeros(()), persistent=False)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.calls += 1
+            return self.fc(x)
+
+    module = Counts()
+    extract(nn.Sequential(nn.Linear(6, 5)), module, x=images(4, 6))
+    assert float(module.calls) == 0
+
+
+def test_a_constant_buffer_of_the_modules_own_keeps_its_value_and_is_reported() -> None:
+    class Subtracts(nn.Module):
+        def __init__(self, own: bool) -> None:
+            super().__init__()
+            self.fc = nn.Linear(6, 5)
+            self.own = own
+            if own:
+                self.register_buffer("shift", torch.full((6,), 0.5))
+                self.register_buffer("unread", torch.arange(3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.fc(x - (self.shift if self.own else 0.5))
+
+    extraction = extract(randomized(Subtracts(False)), Subtracts(True), x=images(4, 6))
+    assert {left.name for left in extraction.plan.unmatched} == {"shift", "unread"}
+    assert not extraction.findings
+    wrong = Subtracts(True)
+    wrong.shift += 1
+    assert any(f.severity == "error" for f in extract(randomized(Subtracts(False)), wrong, x=images(4, 6)).findings)
+
+
+def test_a_running_mean_without_a_counterpart_is_a_fault() -> None:
+    module = nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5, affine=False))
+    with pytest.raises(MappingError, match="running_mean"):
+        extract(nn.Sequential(nn.Linear(6, 5)), module, x=images(4, 6))
+
+
+def test_a_clamp_far_out_is_seen() -> None:
+    class Clamps(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return F.relu(x).clamp(max=10.0)
+
+    reference = pooled(nn.MaxPool2d(2), act=Clamps())
+    findings = extract(randomized(reference), pooled(nn.MaxPool2d(2), act=nn.ReLU()), x=images(3, 9, 9, 3)).findings
+    assert [finding.severity for finding in findings] == ["error"]
+
+
+def test_a_module_fed_with_channels_last_is_told() -> None:
+    class ChannelsLast(nn.Sequential):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x.permute(0, 3, 1, 2))
+
+    reference, pictures = randomized(nn.Sequential(nn.Conv2d(3, 4, 3))), images(3, 5, 6, 3)
+    (finding,) = extract(reference, ChannelsLast(nn.Conv2d(3, 4, 3)), x=pictures).findings
+    assert (finding.severity, finding.place) == ("note", "input x")
+    assert not extract(reference, nn.Sequential(nn.Conv2d(3, 4, 3)), x=pictures).findings
