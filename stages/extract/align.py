@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch
 
 from ..plan import Shape
-from ..torch_graph import AtOp, Op, OpCall, Reading, State
+from ..torch_graph import CONVOLUTIONS, AtOp, Op, OpCall, Reading, State
 from .arrange import Arrangement, arrangement, as_rows, likeliest_features
 from .fingerprint import fingerprint, matching
 from .probe import Probe, ProbedOp
@@ -210,7 +210,9 @@ class _Attempt:
     def _by_values(self, op: Op, read: torch.Tensor) -> Pair | None:
         family = self._candidates(op)
         fitting: list[_Fitting] = []
-        for position in matching(fingerprint(read), [probed.mark for probed in family]):
+        marks = [probed.mark for probed in family]
+        # A convolution may read more padding behind than the reference's: see Arrangement.surplus.
+        for position in matching(fingerprint(read), marks, counted=op.kind not in CONVOLUTIONS):
             found = arrangement(op, read, family[position].op, family[position].read)
             if found is not None:
                 fitting.append((family[position], found))

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 
 from ..plan import Move, Reorder, Reshape, Transpose
-from ..torch_graph import Op
+from ..torch_graph import CONVOLUTIONS, Op
 
 Index = npt.NDArray[np.int64]
 #: Relative to the largest value: both sides run the same glue on the same numbers, in another order of float32 sums.
@@ -32,11 +32,14 @@ class Arrangement:
         axes: order of the axes, for ops without a feature axis; None where it is the same.
         rows: order of the rows (all positions but the feature axis), None where it is the same.
         features: order along the feature axis, None where it is the same.
+        surplus: whether the target reads more padding behind than the reference (a causal convolution that pads both
+            ends and cuts its output): its output then starts with the reference's.
     """
 
     axes: tuple[int, ...] | None = None
     rows: Index | None = None
     features: Index | None = None
+    surplus: bool = False
 
     @property
     def is_identity(self) -> bool:
@@ -60,19 +63,28 @@ def close(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
 
 def arrangement(target: Op, ours: torch.Tensor, reference: Op, theirs: torch.Tensor) -> Arrangement | None:
     """The Arrangement that makes ``ours`` (what the target op reads) from ``theirs``; None where there is none."""
-    if ours.numel() != theirs.numel():
+    if ours.numel() != theirs.numel() and target.kind not in CONVOLUTIONS:
         return None
     if target.feature_axis is None or reference.feature_axis is None:
         return Arrangement() if close(ours, theirs) else _by_axes(target, ours, theirs)
     if _axis(target, ours) == _axis(reference, theirs) and close(ours, theirs):
         return Arrangement()
+    if target.kind in CONVOLUTIONS and close(_start(ours, theirs), theirs):
+        return Arrangement(surplus=True)
     return _by_rows(target, ours, reference, theirs)
+
+
+def _start(ours: torch.Tensor, theirs: torch.Tensor) -> torch.Tensor:
+    """As much of ``ours`` as ``theirs`` is long, axis by axis."""
+    return ours[tuple(slice(0, size) for size in theirs.shape)] if ours.dim() == theirs.dim() else ours
 
 
 def follows(found: Arrangement, target: Op, ours: torch.Tensor, reference: Op, theirs: torch.Tensor) -> bool:
     """Whether ``ours`` is made from ``theirs`` by an Arrangement that was found on other values."""
     if found.axes is not None:
         return close(ours, theirs.permute(found.axes))
+    if found.surplus:
+        return close(_start(ours, theirs), theirs)
     if target.feature_axis is None or reference.feature_axis is None:
         return close(ours, theirs)
     rows = as_rows(reference, theirs)
@@ -84,7 +96,7 @@ def follows(found: Arrangement, target: Op, ours: torch.Tensor, reference: Op, t
 def _by_rows(target: Op, ours: torch.Tensor, reference: Op, theirs: torch.Tensor) -> Arrangement | None:
     """The same rows of features, the rows or the features in another order."""
     rows_ours, rows_theirs = as_rows(target, ours), as_rows(reference, theirs)
-    if rows_ours.shape[1] != rows_theirs.shape[1]:
+    if rows_ours.shape != rows_theirs.shape:
         return None
     lead = theirs.movedim(_axis(reference, theirs), -1).shape[:-1]
     for rows in _row_orders(lead, may_move=target.kind not in _SPATIAL):

@@ -24,11 +24,16 @@ def fingerprint(value: torch.Tensor) -> npt.NDArray[np.float64]:
     return np.array([flat.numel(), *(float(each) for each in sums)])
 
 
-def matching(wanted: npt.NDArray[np.float64], among: Sequence[npt.NDArray[np.float64]]) -> list[int]:
-    """Positions in ``among`` of the fingerprints that are ``wanted``'s, up to rounding."""
+def matching(
+    wanted: npt.NDArray[np.float64], among: Sequence[npt.NDArray[np.float64]], *, counted: bool = True
+) -> list[int]:
+    """Positions in ``among`` of the fingerprints that are ``wanted``'s, up to rounding.
+
+    Not ``counted``: whatever the number of elements. More zeros add nothing to the sums.
+    """
     if not among:
         return []
-    table = np.stack(among)
-    scale = np.sqrt(np.abs(wanted[0] * wanted[2])) + 1e-12  # no sum of so many elements exceeds it
-    limits = SAME * np.array([0.0, scale, wanted[2] + 1e-12, wanted[3] + 1e-12])
-    return [int(i) for i in np.flatnonzero((np.abs(table - wanted) <= limits).all(axis=1))]
+    count, _, squares, cubes = wanted
+    scale = np.sqrt(np.abs(count * squares)) + 1e-12  # no sum of so many elements exceeds it
+    limits = np.array([0.0 if counted else np.inf, SAME * scale, SAME * (squares + 1e-12), SAME * (cubes + 1e-12)])
+    return [int(i) for i in np.flatnonzero((np.abs(np.stack(among) - wanted) <= limits).all(axis=1))]

@@ -1,10 +1,11 @@
 """A PyTorch module as a graph of parameterised operations that can be run and looked into."""
 
-from .op import NEUTRAL, NORMALISATIONS, Op, Slot
+from .op import CONVOLUTIONS, NEUTRAL, NORMALISATIONS, Op, Slot
 from .read import ForwardError, read, user_forward, working_copy
 from .reading import AtOp, Glue, OpCall, Reading, State
 
 __all__ = [
+    "CONVOLUTIONS",
     "NEUTRAL",
     "NORMALISATIONS",
     "AtOp",

@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ...base import Finding
-from ...torch_graph import Glue
+from ...torch_graph import CONVOLUTIONS, Glue
 from ..align import Pair
 from .blame import chain, counterparts, culprits
 from .context import Context
@@ -106,7 +106,7 @@ def _at_op(context: Context, pair: Pair) -> tuple[str, str, str, str]:
     glue = context.reference.reading.glue
     between = chain(context.reference.reading, pair.reference.reads, handed) if handed else []
     operators = [glue[name].operator for name in between]
-    if operators == ["pad"] or (handed and not operators and "padding" in pair.target.hyper):
+    if pair.target.kind in CONVOLUTIONS and handed and operators in ([], ["pad"]):
         theirs = _torch_pads(pair, glue[between[0]] if between else None)
         cause = f"it pads by {pair.target.hyper['padding']}, Keras by {_pairs(theirs)} (before and after, axis by axis)"
         return layer, place, cause, f"pad by F.pad(x, {theirs}) before it, and pass padding=0"
@@ -125,8 +125,7 @@ def _at_op(context: Context, pair: Pair) -> tuple[str, str, str, str]:
 
 def _torch_pads(pair: Pair, pad: Glue | None) -> tuple[int, ...]:
     """The reference's whole padding as ``torch.nn.functional.pad`` takes it: last axis first."""
-    sides = [each if isinstance(each, tuple) else (0, 0) for each in pair.reference.hyper.get("padding", ())]
-    own = [side for each in reversed(sides) for side in each]
+    own = [side for sides in reversed(pair.reference.hyper["padding"]) for side in sides]
     before = list(pad.settings.get("pad", ())) if pad else []
     length = max(len(own), len(before))
     padded = [(each + [0] * length)[:length] for each in (own, before)]

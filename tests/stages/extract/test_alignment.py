@@ -760,3 +760,31 @@ def test_a_module_fed_with_channels_last_is_told() -> None:
     (finding,) = extract(reference, ChannelsLast(nn.Conv2d(3, 4, 3)), x=pictures).findings
     assert (finding.severity, finding.place) == ("note", "input x")
     assert not extract(reference, nn.Sequential(nn.Conv2d(3, 4, 3)), x=pictures).findings
+
+
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_causal_convolution_may_pad_both_ends_and_cut_its_output(cut: bool) -> None:
+    class Causal(nn.Module):
+        def __init__(self, chomps: bool) -> None:
+            super().__init__()
+            self.chomps = chomps
+            self.conv = nn.Conv1d(3, 4, 3, padding=2 if chomps else 0, dilation=1)
+            self.last = nn.Conv1d(4, 2, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if self.chomps:
+                x = self.conv(x)
+                return self.last((x[..., :-2] if cut else x[..., 2:]).relu())
+            return self.last(self.conv(F.pad(x, (2, 0))).relu())
+
+    reference, module, series = randomized(Causal(False)), Causal(True), images(3, 12, 3)
+    extraction = extract(reference, module, x=series)
+    assert str(extraction.plan["conv.weight"]) == "conv/weight"
+    if cut:
+        first = np.ascontiguousarray(series.transpose(0, 2, 1))
+        with torch.no_grad():
+            expected = reference(torch.from_numpy(first))
+        assert_same(run(module, extraction, first), expected)
+        assert not extraction.findings
+    else:  # cut at the wrong end
+        assert any(finding.severity == "error" for finding in extraction.findings)
