@@ -104,7 +104,9 @@ def init(
     """Write a commented config for MODEL and TARGET."""
     from .template import write_template
 
-    write_template(model, target, output)
+    missing = write_template(model, target, output)
+    if missing:
+        typer.echo(f"torchgraft: warning: {missing}", err=True)
     typer.echo(f"wrote {output}; next: torchgraft run {output}")
 
 

@@ -175,6 +175,7 @@ def test_the_exit_code_of_a_batch():
         (["inspect", "nowhere.keras"], 2, "cannot be found"),
         (["init", "model.keras", "net.py:Net", "--output", "good.yaml"], 2, "exists"),
         (["init", "model.keras", "net"], 2, "TARGET"),
+        (["init", "nowhere.keras", "net.py:Net"], 2, "MODEL file cannot be found"),
         (["nothing"], 2, "nothing"),
     ],
 )
@@ -201,10 +202,11 @@ def test_init_writes_a_config_that_reads(project, tmp_path):
     from torchgraft.pipeline.config_file import read_config
 
     path = tmp_path / "new.yaml"
-    assert torchgraft("init", "model.keras", "net.py:Net", "--output", path).returncode == 0
+    done = torchgraft("init", "model.keras", "new.py:Net", "--output", path, cwd=project)
+    assert done.returncode == 0
+    assert "new.py does not exist yet" in done.stderr
     job = read_config(path)
-    assert job.options.model.path == "model.keras"
-    assert job.options.target.object == "net.py:Net"
+    assert job.input_files() == [project / "model.keras", project / "new.py"]
     text = path.read_text()
     assert all(option.path.rpartition(".")[2] in text for option in options())
 
