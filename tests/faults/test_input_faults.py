@@ -74,7 +74,7 @@ def broken_jobs(folder: Path) -> dict[str, tuple[Path, int, str]]:
 
 @pytest.fixture(scope="module")
 def batch(tmp_path_factory):
-    """The folders, the broken jobs, and what the command line told: name → last event, and all of stdout and stderr."""
+    """The broken jobs; what the command line told: name → last event, and all of it; what is new in their folder."""
     root = tmp_path_factory.mktemp("batch")
     first, second = root / "first", root / "second"
     good = []
@@ -86,15 +86,16 @@ def batch(tmp_path_factory):
         good[-1].write_text(good[-1].read_text().replace("name: net", f"name: good_{size}"))
     broken = broken_jobs(first)
     configs = [good[0], *(path for path, _, _ in broken.values()), good[1]]
+    before = set(first.iterdir())
     command = [sys.executable, "-m", "torchgraft", "run", "--json", *map(str, configs)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root, timeout=300)
     events = [json.loads(line) for line in done.stdout.splitlines()]
     ended = {event["name"]: event for event in events if event["event"] == "job_ended"}
-    return root, broken, ended, done
+    return broken, ended, done, {path.name for path in set(first.iterdir()) - before}
 
 
 def test_a_batch_with_broken_jobs_ends_with_one_and_without_a_traceback(batch):
-    _, broken, ended, done = batch
+    broken, ended, done, _ = batch
     assert done.returncode == 1
     assert len(ended) == len(broken) + 2
     assert "Traceback" not in done.stdout + done.stderr
@@ -104,14 +105,19 @@ def test_a_batch_with_broken_jobs_ends_with_one_and_without_a_traceback(batch):
     "name", ["empty", "half", "renamed", "reordered", "lacking", "only", "imports", "exits", "sleeps"]
 )
 def test_a_broken_job_has_its_exit_code_and_says_why(batch, name):
-    root, broken, ended, _ = batch
+    broken, ended, _, _ = batch
     _, code, words = broken[name]
     assert ended[name]["exit_code"] == code
     assert words in json.dumps(ended[name])
-    assert not (root / "first" / f"{name}.out").exists() or not list((root / "first" / f"{name}.out").iterdir())
+
+
+def test_broken_jobs_leave_nothing_behind(batch):
+    """Not even an empty folder, or a hidden file: of the jobs in that folder only the good one has an output."""
+    *_, new = batch
+    assert new - {"__pycache__"} == {"net.out"}
 
 
 @pytest.mark.parametrize("size", [3, 5])
 def test_row_31_good_jobs_beside_them_each_get_their_own_net(batch, size):
-    _, _, ended, _ = batch
+    _, ended, _, _ = batch
     assert ended[f"good_{size}"]["exit_code"] == 0, ended[f"good_{size}"]
