@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from ..stages.base import Artifacts, ImportedModule, Job, Progress, Silent, Stage, Verification, run_stage
-from ..stages.errors import TorchgraftError, UnsupportedError, UsageError
+from ..stages.errors import TorchgraftError, UnsupportedError
 
 IMPORTED = "the imported module"
 
@@ -37,7 +37,7 @@ def run_stages(job: Job, progress: StageProgress) -> tuple[Artifacts, dict[str, 
     Raises:
         TorchgraftError: with the stage, and those before it, in its details.
     """
-    _check_job(job)
+    _check_backend()
     artifacts = Artifacts(job)
     timings: dict[str, float] = {}
     chain = stages()
@@ -91,7 +91,7 @@ def _check_result(artifacts: Artifacts, kind: type) -> None:
         artifacts.add(replace(artifacts[Job], module=imported, module_source=IMPORTED))
 
 
-def _check_job(job: Job) -> None:
+def _check_backend() -> None:
     import keras
 
     if keras.backend.backend() != "tensorflow":
@@ -99,12 +99,6 @@ def _check_job(job: Job) -> None:
             f"Keras runs on the backend {keras.backend.backend()}, and tf2onnx exports from TensorFlow",
             where="keras",
             fix="set KERAS_BACKEND=tensorflow before Keras is imported",
-        )
-    if job.labels is not None and len(job.labels) != len(next(iter(job.inputs.values()))):
-        raise UsageError(
-            f"{len(job.labels)} labels for {len(next(iter(job.inputs.values())))} samples",
-            where="labels",
-            fix="give one label for each sample",
         )
 
 

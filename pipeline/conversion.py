@@ -14,8 +14,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..stages.base import (
     Artifacts,
     Comparison,
@@ -28,9 +26,8 @@ from ..stages.base import (
     Tolerance,
     Verification,
 )
-from ..stages.errors import UsageError
 from ..stages.plan import Array, Plan
-from .chain import SilentStages, StageProgress, run_stages
+from .chain import IMPORTED, SilentStages, StageProgress, run_stages
 
 if TYPE_CHECKING:
     import keras
@@ -157,40 +154,40 @@ def convert(
             ``Conversion.verified`` is False and ``Conversion.findings`` says why.
     """
     from ..stages import load
+    from . import arguments
 
     base = Path.cwd()
-    keras_model = load.keras_model(str(model), base) if isinstance(model, str | Path) else model
-    torch_module = load.torch_module(module, {}, base) if isinstance(module, str) else module
-    arrays = load.generated_inputs(keras_model, samples, seed) if inputs is None else _named(inputs, keras_model)
+    seed = arguments.whole_number(seed, 0, "seed")
+    samples = arguments.whole_number(samples, 1, "samples")
+    probe_samples = arguments.whole_number(probe_samples, 1, "probe_samples")
+    tolerance = arguments.tolerance_of(tolerance)
+    torch_module = arguments.module_of(module, base)
+    keras_model = arguments.model_of(model, base)
+    if inputs is None:
+        arrays = load.generated_inputs(keras_model, samples, seed)
+    else:
+        arrays = arguments.inputs_of(inputs, keras_model)
     job = Job(
         model=keras_model,
         module=torch_module,
         inputs=arrays,
-        labels=None if labels is None else np.asarray(labels),
-        tolerance=tolerance or Tolerance(),
+        labels=arguments.labels_of(labels, len(next(iter(arrays.values())))),
+        tolerance=tolerance,
         probe_samples=probe_samples,
         seed=seed,
         model_source=str(model) if isinstance(model, str | Path) else f"the model {keras_model.name!r}",
-        module_source=module if isinstance(module, str) else type(module).__qualname__,
+        module_source=_source(module),
     )
     return run_conversion(job, progress or SilentStages())
+
+
+def _source(module: str | torch.nn.Module | None) -> str:
+    if module is None:
+        return IMPORTED
+    return module if isinstance(module, str) else type(module).__qualname__
 
 
 def run_conversion(job: Job, progress: StageProgress) -> Conversion:
     """The six stages of a job; TorchgraftError as ``convert`` raises it."""
     artifacts, timings = run_stages(job, progress)
     return Conversion(artifacts[Job], artifacts, timings)
-
-
-def _named(inputs: Array | Mapping[str, Array], model: keras.Model) -> dict[str, Array]:
-    if isinstance(inputs, Mapping):
-        return {name: np.asarray(array) for name, array in inputs.items()}
-    from ..stages.keras_io import declared_inputs
-
-    # A subclassed model declares none: then the array is its first argument, by whatever name.
-    names = [entry.name for entry in declared_inputs(model)] or ["inputs"]
-    if len(names) != 1:
-        raise UsageError(
-            f"one array for the inputs {', '.join(names)}", where="inputs", fix="give a dict: input name → array"
-        )
-    return {names[0]: np.asarray(inputs)}

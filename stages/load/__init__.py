@@ -3,7 +3,7 @@
 Nothing here loads TensorFlow or torch before a function needs it: ``inspect`` and every gate are static.
 """
 
-from .arrays import LABELS, inputs, labels
+from .arrays import LABELS, checked_inputs, checked_labels, inputs, labels
 from .generate import InputSpec, generated_inputs, input_specs
 from .model import keras_model
 from .module import torch_module
@@ -16,6 +16,8 @@ __all__ = [
     "LayerSummary",
     "ModelSummary",
     "StoredModel",
+    "checked_inputs",
+    "checked_labels",
     "generated_inputs",
     "input_specs",
     "inputs",

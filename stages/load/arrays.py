@@ -37,7 +37,13 @@ def inputs(source: str | Path, base: Path, model: keras.Model, labels_key: str =
     arrays = {name: array for name, array in found.items() if name != labels_key or name in names}
     if len(arrays) == len(specs) == 1:
         arrays = {specs[0].name: next(iter(arrays.values()))}
-    where = str(source)
+    return checked_inputs(arrays, model, str(source))
+
+
+def checked_inputs(arrays: Mapping[str, Array], model: keras.Model, where: str) -> dict[str, Array]:
+    """The arrays in the order of the model's inputs, found to be what it takes; errors as of ``inputs``."""
+    arrays = {name: _numeric(array, where) for name, array in arrays.items()}
+    specs = input_specs(model)
     if specs:
         _check_names(arrays, specs, where)
         for spec in specs:
@@ -58,15 +64,19 @@ def labels(source: str | Path, base: Path, samples: int, key: str = LABELS) -> A
     found = _read(source, base, key)
     if key not in found:
         raise UsageError(f"has the arrays {', '.join(found)}, no {key!r}", where=str(source), fix="name one of them")
-    array = found[key]
+    return checked_labels(found[key], samples, str(source))
+
+
+def checked_labels(array: Array, samples: int, where: str) -> Array:
+    """The labels, found to be one integer a sample; errors as of ``labels``."""
     if array.dtype.kind not in "iu" or array.ndim != 1:
         raise UsageError(
             f"labels are integer classes of shape ({samples},); received {array.dtype} {array.shape}",
-            where=str(source),
+            where=where,
             fix="one-hot labels become classes by array.argmax(-1)" if array.ndim == 2 else "give one integer a sample",
         )
     if len(array) != samples:
-        raise UsageError(f"{len(array)} labels for {samples} samples", where=str(source), fix="give one a sample")
+        raise UsageError(f"{len(array)} labels for {samples} samples", where=where, fix="give one a sample")
     return array
 
 
@@ -78,7 +88,7 @@ def _read(source: str | Path, base: Path, kind: str) -> dict[str, Array]:
             raise UsageError(f"is a {type(function).__name__}", where=str(source), fix="name a function")
         given = user_code.call(function, str(source), base, UsageError)
         arrays = given if isinstance(given, Mapping) else {kind: given}
-        return {str(name): _numeric(np.asarray(array), str(source)) for name, array in arrays.items()}
+        return {str(name): np.asarray(array) for name, array in arrays.items()}
     path = gate.local_file(source, base, kind)
     try:
         with path.open("rb") as file:
@@ -91,7 +101,7 @@ def _read(source: str | Path, base: Path, kind: str) -> dict[str, Array]:
             ) from None
         what = f"is empty, truncated or no .npy or .npz file ({error})"
         raise CorruptInputError(what, where=str(path), fix="save it again with numpy.savez") from None
-    return {name: _numeric(array, str(path)) for name, array in arrays.items()}
+    return arrays
 
 
 def _begins_like_pickle_or_numpy(path: Path) -> bool:

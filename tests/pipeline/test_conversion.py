@@ -44,6 +44,9 @@ class Net(nn.Module):
         return self.fc(x.flatten(1))
 
 
+ZEROS = np.zeros((2, 9, 11, 3), "float32")
+
+
 @pytest.fixture(scope="module")
 def model():
     return conv_bn_pool_dense()
@@ -218,16 +221,47 @@ def test_a_failure_names_the_stage_and_those_before_it(model, images):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"inputs": np.zeros((2, 9, 11, 3), "float32"), "labels": np.zeros(3, int)}, "3 labels for 2 samples"),
-        ({"inputs": {"picture": np.zeros((2, 9, 11, 3), "float32")}}, "picture"),
+        ({"inputs": ZEROS, "labels": np.zeros(3, int)}, "3 labels for 2 samples"),
+        ({"inputs": {"picture": ZEROS}}, "picture"),
         ({"inputs": np.zeros((2, 3, 9, 11), "float32")}, "(2, 3, 9, 11)"),
+        ({"inputs": ZEROS.astype("float64")}, ".astype('float32')"),
+        ({"inputs": ZEROS.tolist()}, "image: float32 (any, 9, 11, 3)"),
+        ({"inputs": "images.npz"}, "received str 'images.npz'"),
+        ({"inputs": {"image": torch.zeros(2, 9, 11, 3, requires_grad=True)}}, "requires grad"),
+        ({"inputs": ZEROS[:0]}, "at least one"),
+        ({"inputs": {}}, "received nothing"),
+        ({"inputs": ZEROS, "labels": np.zeros(2)}, "received float64 (2,)"),
+        ({"inputs": ZEROS, "labels": np.eye(2, dtype=int)}, "argmax"),
+        ({"inputs": ZEROS, "labels": [0, 1]}, "received list [0, 1]"),
+        ({"samples": 0}, "samples: received 0"),
+        ({"samples": 2.0}, "samples: received 2.0"),
+        ({"probe_samples": 0}, "probe_samples: received 0"),
+        ({"seed": -1}, "seed: received -1"),
+        ({"tolerance": 1e-3}, "give torchgraft.Tolerance(atol=…, rtol=…)"),
+        ({"tolerance": Tolerance(atol=-1.0)}, "atol is -1.0"),
+        ({"tolerance": Tolerance(rtol=float("nan"))}, "rtol is nan"),
         ({"module": "nowhere.py:Net"}, "nowhere.py"),
+        ({"module": Net}, "received the class Net\nTo fix it: build it: Net(…)"),
+        ({"module": 3}, "module: received int 3"),
     ],
 )
 def test_wrong_arguments_are_usage_errors(model, arguments, words):
     with pytest.raises(UsageError) as caught:
         convert(model, **arguments)
     assert words in str(caught.value)
+
+
+def test_what_is_no_keras_model_is_a_usage_error():
+    with pytest.raises(UsageError, match="received Linear"):
+        convert(nn.Linear(2, 3))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_an_input_that_is_not_finite_is_named_with_its_index(model, bad):
+    images = ZEROS.copy()
+    images[1, 2, 3, 0] = bad
+    with pytest.raises(DifferenceError, match=r"input 'image': (nan|inf) at index \(1, 2, 3, 0\)"):
+        convert(model, inputs=images)
 
 
 def test_files_are_read_from_paths(tmp_path, model):
