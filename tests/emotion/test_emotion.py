@@ -61,7 +61,10 @@ def test_a_pooling_that_pads_on_both_sides_is_no_match():
     assert not conversion.verified
     # The pooling itself, or the first layer behind it where the pooling has no counterpart.
     assert conversion.comparison.first_difference.name in {"max_pooling2d_1", "add_1", "separable_conv2d_3"}
-    assert any("max_pool2d" in finding.cause for finding in conversion.findings), conversion.findings
+    (finding,) = [finding for finding in conversion.findings if finding.severity == "error"]
+    assert finding.place == "blocks.0.main.5 (max_pool2d)"
+    assert finding.layer == "max_pooling2d_1"
+    assert finding.fix == "write F.pad(x, (0, 1, 0, 1), value=-inf) before it, and pass padding=(0, 0)"
 
 
 def test_torchs_own_epsilon_is_found_and_named():
