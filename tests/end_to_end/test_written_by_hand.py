@@ -51,6 +51,13 @@ def test_a_3_by_4_kernel_with_same_padding_onto_zero_pad_and_a_valid_convolution
     module = Channels(nn.ZeroPad2d((1, 2, 1, 1)), nn.Conv2d(3, 2, (3, 4)))
     conversion = graft(model, module)
     assert_grafted(model, module, conversion)
+    kernel, bias = (np.array(weight) for weight in model.layers[0].get_weights())
+    names = list(conversion.plan.variables)
+    variables = {name: kernel if kernel.shape == conversion.plan.variables[name].shape else bias for name in names}
+    state = variables
+    for _ in range(10_000):  # Keras → PyTorch → Keras, through the plan that the conversion made
+        state = conversion.plan.restore(conversion.plan.apply(state))
+    assert [state[name].tobytes() for name in names] == [variables[name].tobytes() for name in names]
     lopsided = nn.Sequential(nn.ZeroPad2d((2, 1, 1, 1)), nn.Conv2d(3, 2, (3, 4)))
     assert not graft(model, lopsided).verified
 
@@ -92,6 +99,19 @@ def test_one_layer_onto_its_twin(layer: keras.Layer, shape: tuple[int, ...], mod
     with torch.no_grad():
         ours = module.eval()(torch.from_numpy(array)).numpy()
     assert np.abs(ours - np.asarray(model(array, training=False))).max() <= 1e-5  # one layer, values around 1
+
+
+def test_a_bare_convolution_onto_its_twin() -> None:
+    model = randomised(keras.Sequential([keras.Input((7, 9, 3)), layers.Conv2D(4, 3)]))
+    module = nn.Conv2d(3, 4, 3)
+    conversion = graft(model, module)
+    assert conversion.verified
+    assert str(conversion.plan["weight"]).endswith("transpose(3, 2, 0, 1)")
+    module.load_state_dict(conversion.state_dict, strict=True)
+    (array,) = inputs_for(model, 4, seed=5).values()
+    expected = np.asarray(model(array, training=False)).transpose(0, 3, 1, 2)
+    with torch.no_grad():
+        assert np.abs(module(_channels_first(array)).numpy() - expected).max() <= 1e-5  # one layer, values around 1
 
 
 @pytest.mark.parametrize("kind", ["channels first", "permutes first"])

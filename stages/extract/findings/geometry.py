@@ -2,8 +2,8 @@
 
 1. ``stride`` differs.
 2. ``dilation`` differs.
-3. ``output_padding`` or ``padding`` of a transposed convolution differs. (The padding of an ordinary one is seen in
-   what it reads, and is a departure.)
+3. ``output_padding`` of a transposed convolution differs. (The padding of either kind is seen in what is read from it
+   or by it, and is a departure.)
 """
 
 from __future__ import annotations
