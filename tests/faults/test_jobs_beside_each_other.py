@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from batches import run_batch
 from keras_models import conv_bn_pool_dense
 from torchgraft.pipeline.run_dir import MANIFEST
 
@@ -42,12 +41,7 @@ def batch(tmp_path_factory) -> tuple[Path, dict[str, dict]]:
         target = "" if name == "good" else "target: net.py:Net\n"
         (job / "config.yaml").write_text(f"model: ../model.keras\n{target}output: out\n")
         configs.append(str(job / "config.yaml"))
-    command = [sys.executable, "-m", "torchgraft", "run", "--json", *configs]
-    done = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False)
-    assert done.returncode == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    events = [json.loads(line) for line in done.stdout.splitlines()]
-    return folder, {event["name"]: event for event in events if event["event"] == "job_ended"}
+    return folder, run_batch(configs)
 
 
 @pytest.mark.parametrize("name", FAULTS)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from batches import run_batch
 from keras import layers
 from keras_models import randomised
 from torchgraft.pipeline.run_dir import MANIFEST
@@ -93,12 +92,7 @@ def batch(tmp_path_factory) -> tuple[Path, dict[str, dict]]:
         (job / "net.py").write_text(NET.format(init=init, forward=forward))
         (job / "config.yaml").write_text(f"model: ../{kind}.keras\ntarget: net.py:Net\noutput: out\n")
         configs.append(str(job / "config.yaml"))
-    command = [sys.executable, "-m", "torchgraft", "run", "--json", *configs]
-    done = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False)
-    assert done.returncode == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    events = [json.loads(line) for line in done.stdout.splitlines()]
-    return folder, {event["name"]: event for event in events if event["event"] == "job_ended"}
+    return folder, run_batch(configs)
 
 
 @pytest.mark.parametrize("name", [name for name, job in JOBS.items() if job[3]])
