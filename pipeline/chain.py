@@ -83,9 +83,9 @@ def _uncollected() -> Iterator[None]:
 def _check_result(artifacts: Artifacts, kind: type) -> None:
     """What only the pipeline asks of an artifact: the graphs agree, and there is a target."""
     if kind is Verification and not artifacts[Verification].verified:
-        from .summary import graph_error
+        from ..stages.verify import difference_error
 
-        raise graph_error(artifacts[Verification], artifacts[Job])
+        raise difference_error(artifacts[Verification])
     if kind is ImportedModule and artifacts[Job].module is None:
         imported = artifacts[ImportedModule].module
         artifacts.add(replace(artifacts[Job], module=imported, module_source=IMPORTED))

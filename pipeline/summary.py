@@ -15,7 +15,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..stages.base import Agreement, Finding, Job, Verification
+from ..stages.base import Agreement, Finding
 from ..stages.errors import DifferenceError
 
 if TYPE_CHECKING:
@@ -176,18 +176,6 @@ def difference_error(conversion: Conversion, name: str = "") -> NotVerifiedError
     summary = summary_of(conversion, name or conversion.job.module_source)
     details = tuple(text_of(summary).splitlines())
     return NotVerifiedError(what, summary=summary, where=where, fix=fix, details=details)
-
-
-def graph_error(verification: Verification, job: Job) -> DifferenceError:
-    """Stage 3 found that an ONNX graph does not compute what Keras computes."""
-    differing = [row for row in verification.agreements if not row.agrees]
-    first = differing[0]
-    return DifferenceError(
-        f"{first.name} differs between {_pair(first)}: {first.reason}",
-        where=job.model_source,
-        fix="widen `tolerance` where this is only rounding; otherwise report it: the graph is torchgraft's own work",
-        details=tuple(f"  {row.name}, {_pair(row)}: {row.reason}" for row in differing),
-    )
 
 
 def _differing(summary: Summary) -> Iterator[Agreement]:

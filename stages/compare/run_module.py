@@ -11,7 +11,7 @@ from torch.utils import _pytree as pytree
 
 from ..base import AlignedLayer, Extraction, Progress
 from ..plan import Array, Reshape, apply_moves
-from ..torch_graph import user_forward, working_copy
+from ..torch_graph import as_tensor, user_forward, working_copy
 
 #: Samples a forward call takes where the module's layout does not fix the number.
 BATCH = 32
@@ -24,9 +24,7 @@ def state_tensors(extraction: Extraction) -> dict[str, torch.Tensor]:
 
 def module_inputs(extraction: Extraction, inputs: Mapping[str, Array]) -> list[torch.Tensor]:
     """Keras' inputs as the module takes them: in its order and layout, integers as int64."""
-    laid = [apply_moves(moves, inputs[name]) for name, moves in extraction.inputs.items()]
-    wide = [array.astype(np.int64) if np.issubdtype(array.dtype, np.integer) else array for array in laid]
-    return [torch.from_numpy(np.array(array, order="C")) for array in wide]
+    return [as_tensor(apply_moves(moves, inputs[name])) for name, moves in extraction.inputs.items()]
 
 
 def outputs_of(

@@ -7,12 +7,12 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import nn
 
 from ..base import Port
 from ..plan import Array, Move, apply_moves, inverse_moves
+from ..torch_graph import as_tensor
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,6 @@ class Fit:
 
     def tensors(self, inputs: Mapping[str, Array]) -> list[torch.Tensor]:
         return [as_tensor(apply_moves(moves, inputs[name])) for name, moves in self.moves.items()]
-
-
-def as_tensor(array: Array) -> torch.Tensor:
-    """The array as torch takes it: integers as int64, which is what ``nn.Embedding`` and indexing want."""
-    if np.issubdtype(array.dtype, np.integer):
-        array = array.astype(np.int64)
-    return torch.from_numpy(np.array(array, order="C"))  # a module may call view: it gets what torch would make
 
 
 def fits(module: nn.Module, ports: Sequence[Port]) -> Iterator[Fit]:

@@ -12,8 +12,7 @@ from torch import nn
 
 from ..base import ImportedModule, Job, NormalizedGraph, Port
 from ..plan import Array, Recipe
-from ..torch_graph import Op, Reading, read
-from .fit import as_tensor
+from ..torch_graph import Op, Reading, as_tensor, read
 from .probe import NARROW, Probe, Spread, probe, random_values
 
 

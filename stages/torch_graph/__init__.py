@@ -3,6 +3,7 @@
 from .op import CONVOLUTIONS, NEUTRAL, NORMALISATIONS, Op, Slot
 from .read import ForwardError, read, user_forward, working_copy
 from .reading import AtOp, Glue, OpCall, Reading, State
+from .tensors import as_tensor
 
 __all__ = [
     "CONVOLUTIONS",
@@ -16,6 +17,7 @@ __all__ = [
     "Reading",
     "Slot",
     "State",
+    "as_tensor",
     "read",
     "user_forward",
     "working_copy",

@@ -8,17 +8,17 @@ from ..errors import DifferenceError
 SHOWN = 12
 
 
-def difference_error(verification: Verification) -> DifferenceError | None:
-    """The error that names the first differing layer, or None where everything agrees."""
+def difference_error(verification: Verification) -> DifferenceError:
+    """The error of a verification that did not succeed: it names the first differing layer."""
     first = verification.first_difference
-    if first is None:
-        return None
+    assert first is not None, "everything agrees"
     differing = [row for row in verification.agreements if not row.agrees]
     more = [f"… and {len(differing) - SHOWN} more"] if len(differing) > SHOWN else []
     return DifferenceError(
         f"{first.runtimes[0]} does not agree with {first.runtimes[1]}: {first.reason}",
         where=f"layer {first.name}",
-        fix="if the model computes in this way on purpose, raise the tolerance; else report the layer and its options",
+        fix="widen `tolerance` where this is only rounding; else report the layer and its options: the graph is "
+        "torchgraft's own work",
         details=(*(_line(row) for row in differing[:SHOWN]), *more),
     )
 

@@ -1,8 +1,8 @@
 """What weights cannot mend: one checker a file.
 
 Add one in five steps: a file here with a function ``(Context) -> Iterable[Finding]``; numbered cases in its
-docstring; its name in ``CHECKERS``; a test beside the others in tests/stages/extract/findings with a module that
-has the fault and one that has not; a line in the README's table of findings.
+docstring; its name in ``CHECKERS``; a test in tests/stages/extract with a module that has the fault and one
+that has not; a line in the README's table of findings.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def verified(model, change=None, normalized=None, **options):
 def test_every_layer_and_output_has_a_row_for_each_graph_in_order():
     verification = verified(keras_models.lenet(), probe_samples=3)
     assert verification.verified
-    assert difference_error(verification) is None
+    assert verification.first_difference is None
     names = ["c1", "s2", "c3", "s4", "c5", "flatten", "f6", "output"]
     assert [row.name for row in verification.agreements] == [name for name in names for _ in range(2)] + ["output"] * 2
     assert {row.runtimes for row in verification.agreements} == {("onnxruntime raw", "keras"), ("onnxruntime", "keras")}
