@@ -34,10 +34,13 @@ def both_runs(shape, dtype):
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_raw_graph_computes_what_keras_computes(case):
-    ours, theirs = (run.outputs[case.name] for run in both_runs(case.shape, case.dtype)[1::-1])
-    row = agreement(case.name, ("onnxruntime", "keras"), ours, theirs, TOLERANCE)
-    assert row.agrees, row.reason
-    assert np.ptp(theirs) > 0, "a constant output proves nothing"
+    ours, theirs = (run.outputs for run in both_runs(case.shape, case.dtype)[1::-1])
+    names = [name for name in theirs if name.split(".")[0] == case.name]
+    assert names
+    for name in names:
+        row = agreement(name, ("onnxruntime", "keras"), ours[name], theirs[name], TOLERANCE)
+        assert row.agrees, row.reason
+        assert np.ptp(theirs[name]) > 0, "a constant output proves nothing"
 
 
 @pytest.mark.parametrize(("shape", "dtype"), shapes())
