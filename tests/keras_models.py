@@ -32,6 +32,9 @@ def randomised(model: keras.Model, seed: int = 0) -> keras.Model:
             summed = shape[:-2] if "depthwise" in name or "depthwise" in variable.path else shape[:-1]
             values = random.normal(0.0, 1.0 / np.sqrt(max(np.prod(summed), 1)), shape)
         variable.assign(values.astype(variable.dtype))
+    for layer in model._flatten_layers(include_self=False):
+        if isinstance(layer, layers.Normalization) and layer.built and layer.input_mean is None:
+            layer.finalize_state()  # Keras computes with copies of its weights, which loading a file renews
     return model
 
 

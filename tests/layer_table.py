@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import layers
 from keras_models import randomised
 from layer_rows.activations import ACTIVATIONS, activations
 from layer_rows.case import Case
@@ -55,11 +54,7 @@ def table_model(shape: tuple[int, ...], dtype: str) -> keras.Model:
     for one in CASES:
         if (one.shape, one.dtype) == (shape, dtype):
             outputs |= named_results(one, one.call(one.make(name=one.name), given))
-    model = randomised(keras.Model(given, outputs, name="table"))
-    for layer in model.layers:
-        if isinstance(layer, layers.Normalization):
-            layer.finalize_state()
-    return model
+    return randomised(keras.Model(given, outputs, name="table"))
 
 
 __all__ = ["ACTIVATIONS", "CASES", "Case", "named_results", "shapes", "table_model"]
