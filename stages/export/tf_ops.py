@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from onnx.helper import tensor_dtype_to_np_dtype
 
+from .einsum import einsum
+
 Handler = Callable[[Any, Any, str, Any], None]
 
 
@@ -50,4 +52,4 @@ def _one(graph: Any, name: str, types: dict[str, list[Any]]) -> str:
     return str(constant.output[0])
 
 
-TF_OPS: dict[str, Handler] = {"Erfc": erfc, "Expm1": expm1, "Log1p": log1p}
+TF_OPS: dict[str, Handler] = {"Einsum": einsum, "Erfc": erfc, "Expm1": expm1, "Log1p": log1p}
