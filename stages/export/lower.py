@@ -8,7 +8,7 @@ from onnx_ir.passes import common as passes
 
 from ..base import Boundary, Port
 from .convert import TRACE_DOMAIN
-from .functions import add_functions
+from ..onnx_functions import add_functions
 from .trace import SITE, CallEnd, Traced, onnx_dtype
 from .whole import Site, WholeLayer
 from .writer import GraphNames, Names, Writer, graph_shape, name_of

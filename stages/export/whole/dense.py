@@ -9,7 +9,7 @@ from __future__ import annotations
 import keras
 import onnx_ir as ir
 
-from ..functions import DOMAIN
+from ...onnx_functions import DOMAIN
 from ..writer import Writer
 from .base import Site, Weights, WholeLayer
 

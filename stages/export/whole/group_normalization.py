@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import onnx_ir as ir
 
-from ..functions import DOMAIN
+from ...onnx_functions import DOMAIN
 from ..writer import Writer, sizes_of
 from .base import Site, Weights, WholeLayer
 
