@@ -1,0 +1,9 @@
+"""Every family of the zoo. Add one: a file beside this with ``PAIRS``, and its name here."""
+
+from __future__ import annotations
+
+from zoo import vgg
+from zoo.pair import Pair
+
+FAMILIES = (vgg,)
+PAIRS: tuple[Pair, ...] = tuple(pair for family in FAMILIES for pair in family.PAIRS)

@@ -1,0 +1,114 @@
+"""Tries every pair of the zoo and writes the table into the README beside this.
+
+    python tests/zoo/table.py [--full] [--only WORDS]
+
+Each pair runs in a process of its own, so that the seconds are those of a first conversion and memory is given back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+LIBRARIES = ("tensorflow", "keras", "keras-hub", "torch", "torchvision", "timm", "transformers")
+HEADERS = (
+    "pair",
+    "keys",
+    "placed",
+    "exact",
+    "verified",
+    "findings",
+    "seconds",
+    "values",
+    "structure",
+    "names",
+    "stated",
+)
+BEGIN, END = "<!-- {} table: written by table.py -->", "<!-- end of the {} table -->"
+
+
+def row(name: str) -> list[str]:
+    """One pair, tried in this process."""
+    from torchgraft.stages.errors import TorchgraftError
+    from zoo.families import PAIRS
+    from zoo.trial import Trial
+
+    trial = Trial(next(pair for pair in PAIRS if pair.name == name))
+    try:
+        conversion = trial.conversion
+    except TorchgraftError as error:
+        return [name, "", "", "", f"exit {error.exit_code}: {error.what}"[:120], *[""] * 6]
+    keys = len(trial.plan["keys"])
+    exact = keys - len(trial.kept) - len(trial.wrong_tensors(conversion.state_dict))
+    if conversion.verified and trial.difference(conversion.state_dict) <= trial.pair.tolerance:
+        verdict = "yes"
+    else:
+        verdict = "refused, exit 7" if trial.pair.differs else "NO"
+    evidence = trial.evidence()
+    counted = [str(evidence[kind]) for kind in ("values", "structure", "names", "stated")]
+    lines = len({finding.fix for finding in conversion.findings})
+    return [
+        name,
+        str(keys),
+        str(keys - len(trial.kept)),
+        str(exact),
+        verdict,
+        str(lines),
+        f"{trial.seconds:.1f}",
+        *counted,
+    ]
+
+
+def tried(name: str) -> list[str]:
+    """One pair, tried in a process of its own."""
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, __file__, "--row", name]
+    child = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if child.returncode:
+        return [name, "", "", "", f"failed: {child.stderr.strip().splitlines()[-1][:100]}", *[""] * 6]
+    made: list[str] = json.loads(child.stdout.splitlines()[-1])
+    return made
+
+
+def write(kind: str, rows: list[list[str]]) -> None:
+    """Put the table between its marks in the README."""
+    lines = [f"| {' | '.join(cells)} |" for cells in (HEADERS, ["---"] * len(HEADERS), *rows)]
+    versions = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    text = f"{datetime.now(UTC):%Y-%m-%d}: {versions}.\n\n" + "\n".join(lines)
+    readme = HERE / "README.md"
+    before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN.format(kind))
+    _, _, after = rest.partition(END.format(kind))
+    whole = f"{before}{BEGIN.format(kind)}\n{text}\n{END.format(kind)}{after}"
+    readme.write_text(whole, encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--full", action="store_true", help="the full-size pairs instead of the small ones")
+    parser.add_argument("--only", default="", help="pairs whose name has these words; the README stays as it is")
+    parser.add_argument("--row", default="", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.row:
+        print(json.dumps(row(chosen.row)))
+        return
+    from zoo.families import PAIRS
+
+    rows = []
+    for pair in PAIRS:
+        if pair.full == chosen.full and chosen.only in pair.name:
+            rows.append(tried(pair.name))
+            print(" | ".join(rows[-1]), flush=True)
+    if not chosen.only:
+        write("full" if chosen.full else "small", rows)
+
+
+if __name__ == "__main__":
+    main()

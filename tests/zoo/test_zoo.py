@@ -1,0 +1,83 @@
+"""Every pair of the zoo, without a hint: placed, exact, verified, equal on inputs of the test's own; or refused."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torchgraft.stages.errors import DifferenceError
+from zoo.families import PAIRS
+from zoo.pair import Pair
+from zoo.trial import Trial
+
+
+def of_pairs(pairs: list[Pair]) -> list[object]:
+    return [pytest.param(pair, id=pair.name, marks=[pytest.mark.long] if pair.full else []) for pair in pairs]
+
+
+def tried(pair: Pair) -> Iterator[Trial]:
+    yield Trial(pair)
+    gc.collect()  # Keras' and torch's modules are cycles: the next pair may be as large
+
+
+@pytest.fixture(scope="module", params=of_pairs([pair for pair in PAIRS if not pair.differs]))
+def trial(request: pytest.FixtureRequest) -> Iterator[Trial]:
+    yield from tried(request.param)
+
+
+@pytest.fixture(scope="module", params=of_pairs([pair for pair in PAIRS if pair.differs]))
+def different(request: pytest.FixtureRequest) -> Iterator[Trial]:
+    yield from tried(request.param)
+
+
+def test_the_module_is_verified_and_only_the_expected_findings_are_told(trial: Trial) -> None:
+    told = {finding.fix: str(finding) for finding in trial.conversion.findings}
+    assert trial.conversion.verified, list(told.values())
+    for words in trial.pair.findings:
+        assert any(words in text for text in told.values()), (words, told)
+    unexpected = [text for text in told.values() if not any(words in text for words in trial.pair.findings)]
+    assert not unexpected
+
+
+def test_every_key_is_placed_and_every_tensor_is_its_recipe_bit_for_bit(trial: Trial) -> None:
+    assert list(trial.plan["keys"]) == list(trial.module.state_dict())
+    assert trial.kept == set(trial.pair.kept)
+    assert not trial.wrong_tensors(trial.conversion.state_dict)
+
+
+def test_outputs_are_keras_on_fresh_inputs(trial: Trial) -> None:
+    for output in trial.expected:  # a model that gives nearly the same for every input would prove nothing
+        assert np.ptp(output, axis=0).max() > 1e-2 * np.abs(output).max()
+    assert trial.difference(trial.conversion.state_dict) <= trial.pair.tolerance
+
+
+def test_a_corrupted_weight_and_two_exchanged_layers_show(trial: Trial) -> None:
+    good = trial.conversion.state_dict
+    first, second = trial.exchangeable()
+    assert trial.difference({**good, first: good[first].flip(0)}) > 5 * trial.pair.tolerance
+    if first != second:
+        assert trial.difference({**good, first: good[second], second: good[first]}) > 5 * trial.pair.tolerance
+    nudged = {**good, first: torch.nextafter(good[first], good[first] + 1)}
+    assert trial.wrong_tensors(nudged) == [first]
+
+
+@pytest.mark.parametrize("pair", of_pairs([pair for pair in PAIRS if pair.told]))
+def test_once_told_there_is_nothing_left_to_tell(pair: Pair) -> None:
+    trial = Trial(pair, told=True)
+    assert trial.conversion.verified
+    assert not trial.conversion.findings
+    assert trial.difference(trial.conversion.state_dict) <= pair.tolerance
+
+
+def test_a_different_module_is_refused_with_the_place(different: Trial, tmp_path: Path) -> None:
+    assert not different.conversion.verified
+    with pytest.raises(DifferenceError) as refusal:
+        different.conversion.save(tmp_path / "run")
+    assert refusal.value.exit_code == 7
+    for words in different.pair.differs:
+        assert words in str(refusal.value)
+    assert not (tmp_path / "run").exists()
