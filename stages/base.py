@@ -302,6 +302,40 @@ class AlignedLayer:
 
 
 @dataclass(frozen=True)
+class Lost:
+    """A candidate that a key was not given to.
+
+    Attributes:
+        layer: the Keras layer.
+        variables: the paths of the variables that the key would have held.
+        reason: why not: half a sentence ("reads the same, and what follows in the module does not fit").
+    """
+
+    layer: str
+    variables: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Why a key holds what its Recipe says.
+
+    Attributes:
+        kind: what decided: "values", "structure", "names", "hint", or "constant" (Keras has nothing for it).
+        place: the call in the user's module.
+        layer: the Keras layer.
+        sentence: the evidence.
+        lost: the candidates that were not taken.
+    """
+
+    kind: str
+    place: str
+    layer: str
+    sentence: str
+    lost: tuple[Lost, ...] = ()
+
+
+@dataclass(frozen=True)
 class Extraction:
     """Stage 5: the user's module aligned with the imported one.
 
@@ -314,6 +348,7 @@ class Extraction:
         layers: the aligned boundaries.
         unaligned: boundary name → why it has no counterpart; reported as not compared.
         findings: worst first.
+        evidence: key → why it holds what the plan says, and the candidates that lost.
     """
 
     plan: Plan
@@ -324,6 +359,7 @@ class Extraction:
     layers: tuple[AlignedLayer, ...]
     unaligned: Mapping[str, str]
     findings: tuple[Finding, ...]
+    evidence: Mapping[str, Placement] = field(default_factory=dict)
 
     def check(self) -> None:
         assert set(self.state) == set(self.plan.recipes), "the state is not the plan's"

@@ -41,6 +41,7 @@ class Pair:
         by_values: whether their inputs hold the same values; if not, the module departs before this op.
         evidence: a sentence.
         rivals: names of the reference ops that fitted as well.
+        decided_by: "values", "structure" or "names": the strongest of what the choice rests on.
     """
 
     target: Op
@@ -49,6 +50,7 @@ class Pair:
     by_values: bool
     evidence: str
     rivals: tuple[str, ...] = ()
+    decided_by: str = "values"
 
 
 @dataclass
@@ -224,7 +226,8 @@ class _Attempt:
         if reason:
             evidence += f"; told from {len(fitting) - 1} equal by {reason}"
         rivals = tuple(other.op.name for other, _ in equal if other is not probed)
-        return Pair(op, probed.op, found, True, evidence, rivals)
+        decided_by = {"the structure that follows": "structure", "name": "names"}.get(reason, "values")
+        return Pair(op, probed.op, found, True, evidence, rivals, decided_by)
 
     def _choose(self, op: Op, fitting: list[_Fitting]) -> tuple[_Fitting, str, list[_Fitting]]:
         """One of several that read the same, by what follows, by name, by order; and those it is a guess among."""
@@ -265,7 +268,7 @@ class _Attempt:
         layer = self._reference.layer_of(probed.op)
         evidence = f"structure: {reason}; what it reads is not what Keras layer {layer} reads"
         rivals = tuple(other.op.name for other in pool if other is not probed)
-        return Pair(op, probed.op, Arrangement(features=features), False, evidence, rivals)
+        return Pair(op, probed.op, Arrangement(features=features), False, evidence, rivals, "structure")
 
 
 def _likeness(ours: str, theirs: str) -> float:

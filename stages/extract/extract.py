@@ -13,6 +13,7 @@ from ..plan import Move
 from .confirm import Confirmation, confirm
 from .findings import Context, find
 from .make_plan import make_plan
+from .placements import placements
 from .reference import Reference, read_reference
 from .results import Twice, as_keras, layer_candidates, place_layers, place_outputs
 from .search import Found, search
@@ -62,6 +63,7 @@ class Extract:
                     found, reference, graph.outputs, guessed, second, frozenset(left.name for left in plan.unmatched)
                 )
             ),
+            evidence=placements(plan, found.alignment, reference),
         )
 
 
