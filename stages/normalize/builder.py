@@ -7,7 +7,7 @@ twice is one.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,10 +27,12 @@ class Builder:
         constants: the initializers.
         numbers: name of a value that is one number throughout → the number.
         entries: name of a value that is a shape → its entries (batch_shapes.py).
+        kept_values: names of the raw values that outputs and boundaries are.
         kept: how many Transposes and Gathers had to be written because a layout did not fit.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kept_values: Iterable[str] = ()) -> None:
+        self.kept_values = frozenset(kept_values)
         self.nodes: list[ir.Node] = []
         self.weights: dict[str, tuple[ir.Value, Recipe]] = {}
         self.constants: list[ir.Value] = []

@@ -88,7 +88,8 @@ def _wish_for(node: ir.Node, wishes: Mapping[str, Layout], held: Mapping[str, He
 
 def pass_down(raw: Graph, graph: ir.Graph, wishes: Mapping[str, Layout]) -> Pass:
     """Rewrite every node once."""
-    builder, rewrites = Builder(), list[Rewrite]()
+    builder = Builder(port.value for port in (*raw.outputs, *raw.boundaries))
+    rewrites = list[Rewrite]()
     held: dict[str, Held] = {name: Weight(recipe) for name, recipe in raw.weights.items()}
     inputs = {port.value: _input(builder, graph, port.value, wishes) for port in raw.inputs}
     held.update(inputs)

@@ -10,6 +10,7 @@ from typing import ClassVar, TypeVar
 import onnx_ir as ir
 
 from ..base import Artifacts, Boundary, ExportedGraph, Graph, NormalizedGraph, Port, Progress
+from ..onnx_functions import add_functions
 from .driver import Pass, rewritten
 from .held import View
 from .names import name_by_boundary
@@ -115,6 +116,6 @@ def _model(raw: ir.Model, done: Pass, nodes: list[ir.Node], inputs: list[str], o
         opset_imports=dict(raw.graph.opset_imports),
         name=raw.graph.name or "normalized",
     )
-    return ir.Model(
-        graph, ir_version=raw.ir_version, producer_name="torchgraft", functions=tuple(raw.functions.values())
-    )
+    model = ir.Model(graph, ir_version=raw.ir_version, producer_name="torchgraft")
+    add_functions(model)
+    return model

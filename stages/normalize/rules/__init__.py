@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..site import Rule
 from .along_axis import ALONG_AXIS
 from .batch_normalization import BATCH_NORMALIZATION
+from .bias import BIAS
 from .broadcast import BROADCAST
 from .concat import CONCAT
 from .elementwise import ELEMENTWISE
@@ -26,6 +27,7 @@ RULES: tuple[Rule, ...] = (
     TRANSPOSE,
     RESHAPE,
     ELEMENTWISE,
+    BIAS,
     BROADCAST,
     CONCAT,
     SPLIT,

@@ -92,7 +92,7 @@ def wishes(node: ir.Node, index: int, layout: Layout) -> Layout | None:
 BROADCAST = Rule(
     "broadcast",
     (
-        "Add", "And", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Clip", "Div", "Equal", "Greater",
+        "And", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Clip", "Div", "Equal", "Greater",
         "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Mean", "Min", "Mod", "Mul", "Or", "Pow", "PRelu", "Sub", "Sum",
         "Where", "Xor",
     ),

@@ -3,7 +3,7 @@
 1. The features stand in another order: the weight's input axis is put into that order by its Recipe.
 2. The nodes below wish for the output's features in an order (Dense → Reshape → ConvTranspose): the weight's output
    axis and the bias are put into it by their Recipes.
-3. MatMul of a value of two axes with a weight is a Gemm that keeps its weight as [out, in].
+3. MatMul of a value with a weight of two axes is a Gemm (of two axes) or a Linear: both keep it as [out, in].
 4. A product of two values whose common axis is in the same order in both: as they stand.
 5. The input stands in another layout: back to Keras' layout first, as the product runs over the last axis.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from ...onnx_functions import DOMAIN
 from ...plan import Reorder, Transpose
 from ..held import Constant, Held, View, Weight
 from ..layout import Layout, Order, inverse_order
@@ -57,10 +58,11 @@ def _linear(site: Site) -> list[Held]:
         site.applied("the order of the features is taken into the weight")
     rank = len(site.output_shape() or ())
     layout = Layout.plain(rank).with_order(rank - 1, outgoing) if rank else None
-    if site.node.op_type == "MatMul" and rank == 2:
-        assert isinstance(weight, Weight)
-        weight = Weight(weight.recipe.then(Transpose((1, 0))))
-        return site.emit([value, site.builder.view(weight).value], [layout], {"transB": 1}, "Gemm")
+    if isinstance(weight, Weight) and site.node.op_type == "MatMul":
+        across = site.builder.view(Weight(weight.recipe.then(Transpose((1, 0))))).value
+        if rank == 2:
+            return site.emit([value, across], [layout], {"transB": 1}, "Gemm")
+        return site.emit([value, across], [layout], {}, "LinearWithoutBias", DOMAIN)
     others = [None if held is None else site.builder.view(held).value for held in (weight, bias)]
     return site.emit([value, *others[: len(site.held) - 1]], [layout])
 
