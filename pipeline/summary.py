@@ -114,13 +114,15 @@ def summary_of(conversion: Conversion, name: str) -> Summary:
 
 def _mapping(conversion: Conversion) -> Iterator[MappingRow]:
     plan = conversion.plan
+    computed = plan.arithmetic
     kept = {left.name: left.reason for left in plan.unmatched}
     for key, shape in plan.shapes.items():
         if key in kept:
             yield MappingRow(key, shape, "(as the module has it)", kept[key])
         else:
             paths = dict.fromkeys(variable.path for variable in plan[key].variables)
-            yield MappingRow(key, shape, ", ".join(paths) or "(none)", str(plan[key]))
+            recipe = f"arithmetic: {computed[key]}" if key in computed else str(plan[key])
+            yield MappingRow(key, shape, ", ".join(paths) or "(none)", recipe)
 
 
 def render(summary: Summary, limit: int | None = None) -> RenderableType:

@@ -1,5 +1,6 @@
 """The heart: moves, Recipe, Plan. numpy only; knows nothing of Keras, ONNX or PyTorch."""
 
+from .arithmetic import FORMULAS, Computed
 from .expressions import Expression, Fill, Joined, Moved, Part, Variable
 from .left_over import LeftOver
 from .moves import Array, Flip, Move, Reorder, Reshape, Shape, Transpose, apply_moves, inverse_moves
@@ -8,7 +9,9 @@ from .plan import Plan, PlanError
 from .recipe import Recipe
 
 __all__ = [
+    "FORMULAS",
     "Array",
+    "Computed",
     "Expression",
     "Fill",
     "Flip",

@@ -23,6 +23,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from . import parse
+from .arithmetic import Computed, computed_from_json
 from .moves import Array, Move, Shape, move_from_json
 
 Write: TypeAlias = Callable[["Variable", Array], None]
@@ -185,7 +186,7 @@ class Joined:
         return {"join": [part.to_json() for part in self.parts], "axis": self.axis}
 
 
-Expression: TypeAlias = Variable | Fill | Moved | Part | Joined
+Expression: TypeAlias = Variable | Fill | Moved | Part | Joined | Computed
 
 
 def _along(axis: int, start: int, stop: int) -> tuple[slice, ...]:
@@ -199,8 +200,16 @@ def variables_of(expression: Expression) -> tuple[Variable, ...]:
         return (expression,)
     if isinstance(expression, Fill):
         return ()
-    sources = expression.parts if isinstance(expression, Joined) else (expression.source,)
-    return tuple(leaf for source in sources for leaf in variables_of(source))
+    return tuple(leaf for source in sources_of(expression) for leaf in variables_of(source))
+
+
+def sources_of(expression: Expression) -> tuple[Expression, ...]:
+    """What an expression is made from directly; nothing for a leaf."""
+    if isinstance(expression, (Variable, Fill)):
+        return ()
+    if isinstance(expression, Joined):
+        return expression.parts
+    return expression.operands if isinstance(expression, Computed) else (expression.source,)
 
 
 def expression_from_json(data: object) -> Expression:
@@ -221,6 +230,8 @@ def expression_from_json(data: object) -> Expression:
         parse.record(fields, "join", "join", "axis")
         parts = tuple(expression_from_json(part) for part in parse.items(fields["join"], "join"))
         return Joined(parse.integer(fields["axis"], "axis"), parts)
+    if "formula" in fields:
+        return computed_from_json(fields, expression_from_json)
     if "part" in fields:
         parse.record(fields, "part", "part", "axis", "of")
         bounds = parse.integers(fields["part"], "part")

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from .arithmetic import Computed
 from .expressions import Expression, Fill, Moved
 from .moves import Flip, Move, Reorder, Reshape, Shape, Transpose
 
@@ -25,6 +26,7 @@ def moved(expression: Expression, *moves: Move) -> Expression:
        meet unless a Reshape is between (a channel-first flatten undone by a module that permutes back is nothing).
     4. Any move over a Fill is that Fill in the new shape.
     5. A Reorder takes its shortest form.
+    6. A move over arithmetic goes to its operands, where none of them is broadcast.
 
     Example: a kernel to torch's layout and back is the kernel.
 
@@ -46,6 +48,8 @@ def _moved(expression: Expression, move: Move) -> Expression:
         return expression
     if isinstance(expression, Fill):
         return replace(expression, shape=shape)
+    if isinstance(expression, Computed) and all(each.shape == expression.shape for each in expression.operands):
+        return replace(expression, operands=tuple(_moved(each, move) for each in expression.operands))
     if isinstance(move, Reorder):
         move = Reorder.along(move.axis, move.index)
     return (_met(expression, move) if isinstance(expression, Moved) else None) or Moved(move, expression)

@@ -98,8 +98,19 @@ class Plan:
     def __len__(self) -> int:
         return len(self.recipes)
 
+    @property
+    def arithmetic(self) -> dict[str, str]:
+        """Key → formula, of the keys that are computed and not only moved: they have no way back."""
+        return {
+            key: f"{recipe}, computed in {formulas[0].dtype} (relative {formulas[0].tolerance:.1g})"
+            for key, recipe in self.recipes.items()
+            if (formulas := recipe.arithmetic)
+        }
+
     def apply(self, variables: Mapping[str, Array]) -> dict[str, Array]:
-        """The state_dict as arrays: key → array, bit-equal to its sources; see ``Recipe.apply`` about memory.
+        """The state_dict as arrays: key → array, bit-equal to its sources but for ``arithmetic``.
+
+        See ``Recipe.apply`` about memory.
 
         Args:
             variables: path → array, those of a model of the same architecture, all of them.
@@ -120,7 +131,8 @@ class Plan:
         Raises:
             PlanError: a key is missing, or unknown, or has another shape or dtype than its recipe makes; a variable
                 is covered only in part; two keys disagree about an element; a weight that the Plan made from a
-                stated constant has other values now, for which Keras has no variable; ``into`` does not fit.
+                stated constant has other values now, for which Keras has no variable; a key is computed (every such
+                key is named: what it was made from is lost); ``into`` does not fit.
         """
         made = {key: Variable(key, recipe.shape, recipe.dtype) for key, recipe in self.recipes.items()}
         known = {key: array for key, array in state.items() if key in made or key not in self.shapes}

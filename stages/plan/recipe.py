@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 
 from . import parse
-from .expressions import Expression, Fill, Joined, Part, Variable, expression_from_json, variables_of
+from .arithmetic import Computed
+from .expressions import Expression, Fill, Joined, Part, Variable, expression_from_json, sources_of, variables_of
 from .moves import Array, Move, Reorder, Reshape, Shape, Transpose
 from .normal_form import moved
 
@@ -59,6 +60,11 @@ class Recipe:
         """Those that it takes, in order of appearance."""
         return variables_of(self.expression)
 
+    @property
+    def arithmetic(self) -> tuple[Computed, ...]:
+        """The formulas in it, outermost first; none where it only moves, and the tensor is bit-equal to its sources."""
+        return _arithmetic(self.expression)
+
     def then(self, *moves: Move) -> Recipe:
         """The recipe with more moves after it, in normal form (see ``moved``)."""
         return replace(self, expression=moved(self.expression, *moves))
@@ -68,7 +74,9 @@ class Recipe:
         return replace(self, evidence=(*self.evidence, *evidence))
 
     def apply(self, variables: Mapping[str, Array]) -> Array:
-        """The tensor, C-contiguous, bit-equal to its sources; it may share their memory where nothing had to move.
+        """The tensor, C-contiguous; it may share its sources' memory where nothing had to move.
+
+        Bit-equal to its sources, but for ``arithmetic``.
 
         Raises:
             KeyError: a variable is not in ``variables``.
@@ -81,18 +89,23 @@ class Recipe:
 
         Variables stand one after the other in order of appearance, counted on; a stated constant is -1.
 
+        ValueError where there is arithmetic: its elements are no variable's.
+
             >>> from torchgraft.stages.plan import Joined, Variable
             >>> paths, index = Recipe(Joined(0, (Variable("a", (2,)), Fill(0, (1,)), Variable("b", (2,))))).index_map()
             >>> paths, index.tolist()
             (('a', 'b'), [0, 1, -1, 2, 3])
         """
+        if self.arithmetic:
+            raise ValueError(f"{self} computes new values: it has no index map")
         numbers = _numbered(self.variables)
         return tuple(numbers), np.asarray(_with_fills(self.expression, lambda _: -1).apply(numbers), dtype=np.int64)
 
     def equals(self, other: Recipe) -> bool:
         """Whether both make the same tensor from the same variables, however they are written.
 
-        They do exactly where their index maps over the same numbering of variables and constants are equal.
+        They do exactly where their index maps over the same numbering of variables and constants are equal. Formulas
+        are equal where they are written alike over equal operands; that two of them give the same numbers is not asked.
 
             >>> from torchgraft.stages.plan import Reshape, Transpose, Variable
             >>> row = Recipe(Variable("dense/bias", (4,))).then(Reshape((4,), (1, 4)))
@@ -100,6 +113,8 @@ class Recipe:
             >>> row == column, row.equals(column)
             (False, True)
         """
+        if self.arithmetic or other.arithmetic:
+            return _alike(self.expression, other.expression)
         both = {*self.variables, *other.variables}
         numbers = _numbered(both)
         if len(numbers) != len(both) or (self.shape, self.dtype) != (other.shape, other.dtype):
@@ -119,11 +134,30 @@ class Recipe:
     @classmethod
     def from_json(cls, data: object) -> Recipe:
         """The inverse of ``to_json``; ValueError where the data is no recipe."""
-        fields = parse.record(data, "recipe", "expression", "evidence")
-        return cls(expression_from_json(fields["expression"]), parse.texts(fields["evidence"], "evidence"))
+        recipe = parse.record(data, "recipe", "expression", "evidence")
+        return cls(expression_from_json(recipe["expression"]), parse.texts(recipe["evidence"], "evidence"))
 
     def __str__(self) -> str:
         return _text(self.expression)
+
+
+def _arithmetic(expression: Expression) -> tuple[Computed, ...]:
+    inner = tuple(each for source in sources_of(expression) for each in _arithmetic(source))
+    return (expression, *inner) if isinstance(expression, Computed) else inner
+
+
+def _alike(first: Expression, second: Expression) -> bool:
+    """Equality where there is arithmetic: the same formulas, moved and joined in the same way, over equal operands."""
+    if not _arithmetic(first) and not _arithmetic(second):
+        return Recipe(first).equals(Recipe(second))
+    ours, theirs = sources_of(first), sources_of(second)
+    return _own(first) == _own(second) and len(ours) == len(theirs) and all(map(_alike, ours, theirs))
+
+
+def _own(expression: Expression) -> tuple[object, ...]:
+    """What an expression is, aside from its sources."""
+    names = (each.name for each in fields(expression) if each.name not in ("source", "parts", "operands"))
+    return (type(expression), *(getattr(expression, name) for name in names))
 
 
 def _numbered(variables: Iterable[Variable]) -> dict[str, Array]:
@@ -146,6 +180,7 @@ def _with_fills(expression: Expression, number: Callable[[Fill], int]) -> Expres
         return expression
     if isinstance(expression, Joined):
         return Joined(expression.axis, tuple(_with_fills(part, number) for part in expression.parts))
+    assert not isinstance(expression, Computed)  # numbers of elements are no values to compute with
     return replace(expression, source=_with_fills(expression.source, number))
 
 
@@ -155,8 +190,10 @@ def _text(expression: Expression) -> str:
         return expression.path
     if isinstance(expression, Fill):
         return f"fill({expression.value:g})"
-    if isinstance(expression, Joined):
-        return f"join(axis={expression.axis}; {', '.join(_text(part) for part in expression.parts)})"
+    if isinstance(expression, (Joined, Computed)):
+        texts = [_text(source) for source in sources_of(expression)]
+        joined = isinstance(expression, Joined)
+        return f"join(axis={expression.axis}; {', '.join(texts)})" if joined else expression.written(*texts)
     if isinstance(expression, Part):
         return f"{_text(expression.source)} · part({expression.start}:{expression.stop}, axis={expression.axis})"
     return f"{_text(expression.source)} · {_move_text(expression.move)}"

@@ -8,7 +8,9 @@ import ml_dtypes
 import numpy as np
 from hypothesis import strategies as st
 from torchgraft.stages.plan import (
+    FORMULAS,
     Array,
+    Computed,
     Expression,
     Fill,
     Flip,
@@ -117,3 +119,16 @@ def expressions(draw: st.DrawFn, depth: int = 3) -> Expression:
         return Joined(axis, (source, *draw(st.lists(st.just(source), max_size=2))))
     start = draw(st.integers(0, source.shape[axis] - 1))
     return Part(axis, start, draw(st.integers(start + 1, source.shape[axis])), source)
+
+
+@st.composite
+def computed(draw: st.DrawFn) -> Expression:
+    """Arithmetic over two expressions that broadcast, moved."""
+    first = draw(expressions(2))
+    kept = draw(st.integers(0, len(first.shape)))
+    second = Variable(f"c{first.shape[kept:]}", first.shape[kept:])
+    formula = draw(st.sampled_from(sorted(FORMULAS)))
+    made: Expression = Computed(formula, (first, second) if "b" in formula else (first,))
+    for move in draw(chains(made.shape, most=3)):
+        made = Moved(move, made)
+    return made
