@@ -1,0 +1,7 @@
+"""The whole models of the table, by where they come from."""
+
+from __future__ import annotations
+
+from .applications import ENTRIES as APPLICATIONS
+
+MODELS = (*APPLICATIONS,)
