@@ -1,0 +1,55 @@
+"""A Fit applied: Keras arrays become what ``forward`` takes, and what it gives becomes Keras arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import nn
+
+from ..fit import Fit, InputFit, OutputFit, laid
+from ..fit.activations import ACTIVATIONS
+from ..plan import Array
+from .call import Call, tensors_in
+from .tensors import as_tensor
+
+
+def call_of_fit(fit: Fit) -> Call:
+    """How ``forward`` is called under a Fit whose inputs are all stated."""
+    return Call(tuple(fit.inputs), fit.options)
+
+
+def fed(inputs: Mapping[str, InputFit], values: Mapping[str, Array]) -> list[torch.Tensor]:
+    """What each argument takes. ``values``: name of a Keras input or layer → array, in Keras layout.
+
+    Raises:
+        ValueError: a value does not fit the layout that is stated for it.
+    """
+    return [_cast(as_tensor(laid(values[str(fit.value)], fit.layout)), fit.dtype) for fit in inputs.values()]
+
+
+def _cast(tensor: torch.Tensor, dtype: str | None) -> torch.Tensor:
+    return tensor.to(getattr(torch, dtype)) if dtype else tensor
+
+
+def given(fit: OutputFit, value: torch.Tensor, shape: Sequence[int | None]) -> torch.Tensor:
+    """A tensor of the module's as Keras has it: laid out in ``shape``, and the activation applied that it lacks.
+
+    Raises:
+        ValueError: it does not fit the layout that is stated for it.
+    """
+    turned = torch.from_numpy(laid(value.numpy(), fit.layout, shape))
+    return activated(fit.activation, turned)
+
+
+def activated(name: str | None, value: torch.Tensor) -> torch.Tensor:
+    return ACTIVATIONS[name](value) if name and name != "linear" else value
+
+
+def outputs_by_place(twin: nn.Module, tensors: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Place in forward's result → tensor, of an adapted module."""
+    made = twin(*tensors)
+    named = list(tensors_in(made))
+    forward = twin.__dict__.get("forward")
+    places: list[str] = [place for place, _ in named] if forward is None else forward.places
+    return {place: tensor for place, (_, tensor) in zip(places, named, strict=True)}
