@@ -1,44 +1,101 @@
-"""Layers that are refused before anything is traced, each with its reason."""
+"""Layers that are refused before anything is traced, each with its reason and what to do instead."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import keras
 
 from ..errors import UnsupportedError
 from ..keras_layers import layer_paths
 
-REFUSED: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("RNN", "Bidirectional", "TimeDistributed"), "layers that run over time steps"),
-    (("MultiHeadAttention", "GroupQueryAttention", "Attention", "AdditiveAttention"), "attention layers"),
-    (("TorchModuleWrapper", "TFSMLayer", "FlaxLayer", "JaxLayer"), "layers of other frameworks"),
+
+@dataclass(frozen=True)
+class Refusal:
+    """Some classes of ``keras.layers`` that are not converted.
+
+    Attributes:
+        layers: their names in ``keras.layers``; a subclass of one is refused like it.
+        reason: goes on from the layer's name.
+        fix: what the user can do.
+    """
+
+    layers: tuple[str, ...]
+    reason: str
+    fix: str
+
+    def covers(self, layer: keras.Layer) -> bool:
+        kinds = tuple(kind for name in self.layers if (kind := getattr(keras.layers, name, None)) is not None)
+        return isinstance(layer, kinds)
+
+
+BEFORE_THE_MODEL = "call it before the model, on the data, and give the model what it makes"
+
+REFUSED: tuple[Refusal, ...] = (
+    Refusal(
+        ("MultiHeadAttention", "GroupQueryAttention", "Attention", "AdditiveAttention"),
+        "attention layers are not supported yet",
+        "leave these layers out of the model, or convert the parts around them",
+    ),
+    Refusal(
+        ("StringLookup", "TextVectorization"),
+        "it reads strings, of which PyTorch has no tensors",
+        BEFORE_THE_MODEL,
+    ),
+    Refusal(
+        ("Hashing", "HashedCrossing"),
+        "it hashes by FarmHash or SipHash, which PyTorch and ONNX do not have",
+        BEFORE_THE_MODEL,
+    ),
+    Refusal(
+        ("Equalization", "ContrastLimitedAdaptiveHistogramEqualization"),
+        "it equalises the histogram of each image, which ONNX has no operator for",
+        BEFORE_THE_MODEL,
+    ),
+    Refusal(
+        ("TorchModuleWrapper", "FlaxLayer", "JaxLayer"),
+        "it runs code of another framework, which TensorFlow cannot trace",
+        "replace it by Keras layers, or convert the parts of the model around it",
+    ),
+    Refusal(
+        ("TFSMLayer",),
+        "it runs a SavedModel, whose variables Keras does not hold",
+        "convert the SavedModel itself, or the Keras model that it was made from",
+    ),
 )
 
 
 def refuse_unsupported(model: keras.Model) -> None:
     """Raise one UnsupportedError that lists every layer of ``model`` that cannot be exported."""
     found = [
-        f"{path} ({type(layer).__name__}): {reason}"
+        (path, f"{path} ({type(layer).__name__}): {reason[0]}", reason[1])
         for path, layer in layer_paths(model).items()
         if (reason := _reason(layer))
     ]
     if found:
         raise UnsupportedError(
-            f"{len(found)} layers cannot be exported",
-            where=f"layer {found[0].split(' ')[0]}",
-            details=tuple(found),
-            fix="leave these layers out of the model, or convert the parts around them",
+            f"{len(found)} layers cannot be exported" if len(found) > 1 else "a layer cannot be exported",
+            where=f"layer {found[0][0]}",
+            details=tuple(line for _, line, _ in found),
+            fix="; ".join(dict.fromkeys(fix for _, _, fix in found)),
         )
 
 
-def _reason(layer: keras.Layer) -> str:
-    for names, what in REFUSED:
-        kinds = tuple(kind for name in names if (kind := getattr(keras.layers, name, None)) is not None)
-        if isinstance(layer, kinds):
-            return f"{what} are not supported yet"
+def _reason(layer: keras.Layer) -> tuple[str, str] | None:
+    """(why ``layer`` is refused, what to do)."""
+    for refusal in REFUSED:
+        if refusal.covers(layer):
+            return refusal.reason, refusal.fix
     if getattr(layer, "lora_enabled", False):
-        return "its LoRA weights are not merged into the kernel"
+        return (
+            "its LoRA weights are not merged into the kernel",
+            "copy layer.kernel, which is the merged one, into a model without LoRA",
+        )
     if layer.quantization_mode is not None:
-        return f"its weights are quantized ({layer.quantization_mode})"
+        return f"its weights are quantized ({layer.quantization_mode})", "convert the model as it was before quantize()"
     if layer.compute_dtype == "bfloat16":
-        return "it computes in bfloat16, for which ONNX has few operators: give it float32 as its dtype policy"
-    return ""
+        return (
+            "it computes in bfloat16, for which ONNX has few operators",
+            "give it float32 as its dtype policy",
+        )
+    return None
