@@ -12,6 +12,7 @@ from typing import Any
 import keras
 from keras_models import randomised
 from layer_rows.activations import ACTIVATIONS, activations
+from layer_rows.attention import attention
 from layer_rows.case import Case
 from layer_rows.convolutions import convolutions, depthwise, transposed
 from layer_rows.dense import dense
@@ -32,6 +33,7 @@ ROWS = (
     merging,
     activations,
     identities,
+    attention,
 )
 CASES: tuple[Case, ...] = tuple(one for rows in ROWS for one in rows())
 

@@ -33,11 +33,6 @@ BEFORE_THE_MODEL = "call it before the model, on the data, and give the model wh
 
 REFUSED: tuple[Refusal, ...] = (
     Refusal(
-        ("MultiHeadAttention", "GroupQueryAttention", "Attention", "AdditiveAttention"),
-        "attention layers are not supported yet",
-        "leave these layers out of the model, or convert the parts around them",
-    ),
-    Refusal(
         ("StringLookup", "TextVectorization"),
         "it reads strings, of which PyTorch has no tensors",
         BEFORE_THE_MODEL,

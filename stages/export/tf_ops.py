@@ -18,6 +18,22 @@ def erfc(graph: Any, node: Any, name: str, args: Any) -> None:
     _replace(graph, node, "Erf", lambda one, y: ("Sub", [one, y]))
 
 
+def bias_add(graph: Any, node: Any, name: str, args: Any) -> None:
+    """BiasAdd with the channels on axis 1, which tf2onnx 1.17 leaves to broadcasting unless the bias is a constant.
+
+    ``keras.ops.add`` emits it for any vector that fits (keras/src/backend/tensorflow/numpy.py).
+    """
+    value, bias = node.input
+    target, shape, dtype = node.output[0], graph.get_shape(node.output[0]), graph.get_dtype(node.output[0])
+    first = node.data_format == "NCHW"
+    graph.remove_node(node.name)
+    if first and len(shape) > 2:
+        sizes = np.asarray([-1, *[1] * (len(shape) - 2)], np.int64)
+        column = graph.make_const(f"{node.name}/column", sizes).output[0]
+        bias = graph.make_node("Reshape", [bias, column], name=f"{node.name}/Reshape").output[0]
+    graph.make_node("Add", [value, bias], name=node.name, outputs=[target], shapes=[shape], dtypes=[dtype])
+
+
 def expm1(graph: Any, node: Any, name: str, args: Any) -> None:
     """Expm1(x) = Exp(x) - 1; ``keras.activations.celu`` emits it."""
     _replace(graph, node, "Exp", lambda one, y: ("Sub", [y, one]))
@@ -52,4 +68,4 @@ def _one(graph: Any, name: str, types: dict[str, list[Any]]) -> str:
     return str(constant.output[0])
 
 
-TF_OPS: dict[str, Handler] = {"Einsum": einsum, "Erfc": erfc, "Expm1": expm1, "Log1p": log1p}
+TF_OPS: dict[str, Handler] = {"BiasAdd": bias_add, "Einsum": einsum, "Erfc": erfc, "Expm1": expm1, "Log1p": log1p}

@@ -1,4 +1,7 @@
-"""Embedding → Gather over the table (vocabulary, width). Ids that come as floats are cast, as Keras does."""
+"""Embedding → Gather over the table (vocabulary, width). Ids that come as floats are cast, as Keras does.
+
+ReversibleEmbedding the same; called with ``reverse=True`` it is TensorFlow's product with the transposed table.
+"""
 
 from __future__ import annotations
 
@@ -16,4 +19,6 @@ def _write(nodes: Writer, site: Site, x: ir.Value, weights: Weights) -> ir.Value
     return nodes.op("Gather", [weights["embeddings"], x], main=True, shape=site.output_shape, axis=0)
 
 
-EMBEDDING = WholeLayer(layers=(keras.layers.Embedding,), weights=("embeddings",), write=_write)
+EMBEDDING = WholeLayer(
+    layers=(keras.layers.Embedding, keras.layers.ReversibleEmbedding), weights=("embeddings",), write=_write
+)

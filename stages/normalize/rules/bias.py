@@ -16,36 +16,19 @@ from ...onnx_functions import DOMAIN
 from ...plan import Reshape
 from ..held import Held, View, Weight
 from ..layout import FreeShape, Layout
+from ..products import has_room_for_bias, stands_alone
 from ..site import Rule, Site
 from .broadcast import BROADCAST
-
-_PASSED = ("Identity", "Reshape", "Transpose", "Squeeze", "Unsqueeze")
-_PRODUCTS = ("MatMul", "Gemm", "Conv")
 
 
 def rewrite(site: Site) -> list[Held]:
     for value, weight in ((0, 1), (1, 0)):
         view, bias = site.held[value], site.held[weight]
-        if isinstance(view, View) and isinstance(bias, Weight) and _is_only_use(site, value):
+        if isinstance(view, View) and isinstance(bias, Weight) and stands_alone(site, value):
             made = _absorbed(site, view, bias)
             if made is not None:
                 return [made]
     return list(BROADCAST.rewrite(site))
-
-
-def _is_only_use(site: Site, index: int) -> bool:
-    """Whether nothing but this Add depends on the product, by the raw graph."""
-    value = site.node.inputs[index]
-    while value is not None:
-        node = value.producer()
-        if node is None or len(value.uses()) > 1 or value.is_graph_output() or value.name in site.builder.kept_values:
-            return False
-        if node.op_type in _PRODUCTS:
-            return True
-        if node.op_type not in _PASSED:
-            return False
-        value = node.inputs[0]
-    return False
 
 
 def _absorbed(site: Site, view: View, bias: Weight) -> View | None:
@@ -73,10 +56,7 @@ def _product(view: View) -> ir.Node | None:
     if node is not None and node.op_type == "Reshape":
         source = node.inputs[0]
         node = None if source is None or not view.layout.is_plain else source.producer()
-    if node is None:
-        return None
-    bare = node.op_type in ("Gemm", "Conv") and len(node.inputs) == 2
-    return node if bare or (node.domain, node.op_type) == (DOMAIN, "LinearWithoutBias") else None
+    return node if node is not None and has_room_for_bias(node) else None
 
 
 def _feature_axes(product: ir.Node, view: View) -> tuple[list[int] | None, tuple[int, ...] | None]:

@@ -5,7 +5,9 @@
    axis and the bias are put into it by their Recipes.
 3. MatMul of a value with a weight of two axes is a Gemm (of two axes) or a Linear: both keep it as [out, in].
 4. A product of two values whose common axis is in the same order in both: as they stand.
-5. The input stands in another layout: back to Keras' layout first, as the product runs over the last axis.
+5. A product of two values that is transposed after it is that of the transposed factors, in the other order:
+   the scores of Keras' attention are key · queryᵀ, and are transposed then.
+6. The input stands in another layout: back to Keras' layout first, as the product runs over the last axis.
 """
 
 from __future__ import annotations
@@ -36,7 +38,17 @@ def _of_two_values(site: Site) -> list[Held]:
         down = Layout.plain(len(right.shape)).with_order(len(right.shape) - 2, common)
         if common and (left.layout, right.layout) == (across, down):
             return site.emit([left.value, right.value], [None])
+        if len(left.shape) == len(right.shape) and _wishes_turned(site, len(left.shape)):
+            turned = Layout((*range(len(left.shape) - 2), len(left.shape) - 1, len(left.shape) - 2))
+            factors = [site.placed(index, turned, "a product of two values, turned") for index in (1, 0)]
+            return site.emit(factors, [turned])
     return site.as_in_keras("a product of two values")
+
+
+def _wishes_turned(site: Site, rank: int) -> bool:
+    """Whether what follows transposes the product's last two axes, and nothing else."""
+    wish = site.wanted.get(site.node.outputs[0].name or "")
+    return wish is not None and wish.perm == (*range(rank - 2), rank - 1, rank - 2) and not wish.is_reordered
 
 
 def _is_linear(site: Site) -> bool:

@@ -8,6 +8,8 @@
    feature map leaves an order on the feature axis, which the next Dense takes into its kernel.
 5. Where 4 does not hold, the input is brought back to Keras' layout first.
 6. Where more than one axis is free, the computed shape is used.
+7. Back to the axes that a Reshape merged before a Gemm (``ops.matmul`` and ``tensordot`` do so): the Gemm is a Linear
+   over the last of them, and neither Reshape is written.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from ...plan import Reshape
 from ..batch_shapes import target_of
 from ..held import Held, View, Weight, shape_of
 from ..layout import FreeShape, Layout, reshaped
+from ..products import over_more_axes, stands_alone
 from ..site import Rule, Site
 
 
@@ -41,9 +44,29 @@ def rewrite(site: Site) -> list[Held]:
         value = view.value
     physical, layout = found
     assert value is not None
+    if layout.is_plain and _is_linear_over(site, value, target):
+        site.applied(f"{value.name} is a Linear over more axes")
+        return [View(value, layout, target)]
     if not layout.is_plain:
         site.applied("reshaped as it stands" + (", an order is left on its features" if layout.is_reordered else ""))
     return [View(site.builder.reshape(value, physical, view.dtype, site.name), layout, target)]
+
+
+def _is_linear_over(site: Site, value: ir.Value, target: FreeShape) -> bool:
+    """Case 7: the Gemm that gives ``value`` is then changed."""
+    gemm = value.producer()
+    merge = None if gemm is None or gemm.op_type != "Gemm" or gemm.inputs[0] is None else gemm.inputs[0].producer()
+    source = None if merge is None or merge.op_type != "Reshape" else merge.inputs[0]
+    shape = None if source is None else shape_of(source)
+    features = shape_of(value)
+    if gemm is None or source is None or shape is None or features is None or not stands_alone(site, 0):
+        return False
+    rows = [(merged := shape_of(merge.outputs[0])) and merged[1:]] if merge is not None else []
+    if rows != [shape[-1:]] or shape[:-1] != target[:-1] or target[-1:] != features[1:]:
+        return False
+    over_more_axes(gemm, source)
+    value.shape = ir.Shape(target)
+    return True
 
 
 def _target(site: Site) -> FreeShape | None:
