@@ -21,17 +21,19 @@ if TYPE_CHECKING:
     import torch
 
 
-def model_of(model: Any, base: Path) -> keras.Model:
-    """The Keras model, loaded where a path or "file.py:function" is given."""
+def model_of(model: Any, base: Path) -> load.LoadedModel:
+    """The Keras model, loaded where a path, "file.py:function" or a ``ModelSource`` is given."""
     import keras
 
     if isinstance(model, str | Path):
-        return load.keras_model(str(model), base)
+        model = load.ModelSource.of(model)
+    if isinstance(model, load.ModelSource):
+        return load.load_model(model, base)
     if not isinstance(model, keras.Model):
         raise UsageError(
             f"received {_kind(model)}", where="model", fix="give a keras.Model, a path, or 'file.py:function'"
         )
-    return model
+    return load.LoadedModel(model)
 
 
 def module_of(module: Any, base: Path) -> torch.nn.Module | None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, JsonValue, model_validator
@@ -16,6 +17,7 @@ from ..stages.base import Tolerance
 
 _PYTHON_OBJECT = re.compile(r".+\.py:[A-Za-z_]\w*")
 
+CustomObject: TypeAlias = Annotated[str, Field(pattern=r"^.+:[A-Za-z_][\w.]*$")]
 Bound: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
 # YAML gives lists, which strict mode would refuse for a tuple.
 Range: TypeAlias = Annotated[tuple[Bound, Bound], Field(strict=False)]
@@ -46,9 +48,13 @@ class OptionsOrText(Options):
 
 
 def _exactly_one(options: Options, *names: str) -> None:
-    given = [name for name in names if getattr(options, name) is not None]
+    _exactly_one_of({name: getattr(options, name) for name in names})
+
+
+def _exactly_one_of(values: Mapping[str, object]) -> None:
+    given = [name for name, value in values.items() if value is not None]
     if len(given) != 1:
-        raise ValueError(f"give exactly one of {', '.join(names)}, received {', '.join(given) or 'none'}")
+        raise ValueError(f"give exactly one of {', '.join(values)}, received {', '.join(given) or 'none'}")
 
 
 def _file_or_factory(text: str) -> dict[str, Any]:
@@ -58,15 +64,36 @@ def _file_or_factory(text: str) -> dict[str, Any]:
 class ModelOptions(OptionsOrText):
     """The trained Keras model. As one text: a path, or `file.py:function`."""
 
-    path: str | None = Field(None, min_length=1, description="A `.keras`, `.h5` or `.hdf5` file.")
+    path: str | None = Field(
+        None, min_length=1, description="A `.keras`, `.h5` or `.hdf5` file, or the folder of a SavedModel."
+    )
     factory: str | None = Field(
         None,
         pattern=_PYTHON_OBJECT.pattern,
         description="`file.py:function`: called without arguments, gives the model.",
     )
-    sha256: str | None = Field(
-        None, pattern="^[0-9a-f]{64}$", description="What the file must hash to; another file is refused."
+    architecture: str | None = Field(
+        None, min_length=1, description="A JSON file as `model.to_json()` writes it; needs `weights`."
     )
+    weights: str | None = Field(
+        None,
+        min_length=1,
+        description="The file that fills every variable of what `factory` or `architecture` builds.",
+    )
+    sha256: str | None = Field(
+        None,
+        pattern="^[0-9a-f]{64}$",
+        description="What the file must hash to (that of `weights` where it is given); another file is refused.",
+    )
+    custom_objects: dict[str, CustomObject] = Field(
+        default_factory=dict,
+        description="Name of a class or function in the file → your own `file.py:Class` or `package.module:Class`.",
+    )
+    trust: bool = Field(
+        False,
+        description="Run code of the file's author (a Lambda, a SavedModel), in this job alone.",
+    )
+    signature: str = Field("serving_default", min_length=1, description="Which signature of a SavedModel.")
 
     @classmethod
     def from_text(cls, text: str) -> dict[str, Any]:
@@ -75,9 +102,14 @@ class ModelOptions(OptionsOrText):
 
     @model_validator(mode="after")
     def _one_source(self) -> ModelOptions:
-        _exactly_one(self, "path", "factory")
-        if self.sha256 and self.factory:
-            raise ValueError("sha256 is that of a file: it does not go with factory")
+        given = {"path": self.path, "factory": self.factory, "architecture": self.architecture}
+        _exactly_one_of(given)
+        if self.path and self.weights:
+            raise ValueError("weights go with factory or architecture: path is a whole model")
+        if self.architecture and not self.weights:
+            raise ValueError("architecture has no weights: give weights, too")
+        if self.sha256 and not (self.path or self.weights):
+            raise ValueError("sha256 is that of a file: it does not go with factory alone")
         return self
 
 

@@ -38,13 +38,21 @@ class JobConfig:
         return job_name(self.path, self.options)
 
     def input_files(self) -> list[Path]:
-        """Every file that the config names, absolute; a module that is installed is none."""
+        """Every file that the config names, absolute, and those in a SavedModel; a module that is installed is none."""
         options = self.options
-        named = [options.model.path, options.inputs.file, options.labels.file if options.labels else None]
-        objects = [options.model.factory, options.inputs.factory, options.labels.factory if options.labels else None]
+        model = options.model
+        named = [model.path, model.architecture, model.weights, options.inputs.file]
+        named.append(options.labels.file if options.labels else None)
+        objects = [model.factory, *model.custom_objects.values(), options.inputs.factory]
+        objects.append(options.labels.factory if options.labels else None)
         objects.append(options.target.object if options.target else None)
         named += [text.rpartition(":")[0] for text in objects if text and text.rpartition(":")[0].endswith(".py")]
-        return list(dict.fromkeys((self.base / Path(name).expanduser()).resolve() for name in named if name))
+        paths = dict.fromkeys((self.base / Path(name).expanduser()).resolve() for name in named if name)
+        return [file for path in paths for file in (_files_below(path) if path.is_dir() else [path])]
+
+
+def _files_below(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def job_name(path: Path, options: JobOptions) -> str:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import keras
     import torch
 
+    from ..stages.load import ModelSource
+
 
 @dataclass(frozen=True)
 class Conversion:
@@ -125,7 +127,7 @@ class Conversion:
 
 
 def convert(
-    model: str | Path | keras.Model,
+    model: str | Path | ModelSource | keras.Model,
     module: str | torch.nn.Module | None = None,
     *,
     inputs: Array | Mapping[str, Array] | None = None,
@@ -139,7 +141,8 @@ def convert(
     """Graft the weights of a Keras model onto a PyTorch module.
 
     Args:
-        model: a ``keras.Model``, a ``.keras`` or ``.h5`` path, or "file.py:function".
+        model: a ``keras.Model`` or ``tf_keras.Model``, a path, "file.py:function", or a ``ModelSource``, which says of
+            a file what a config can: weights apart from their architecture, custom objects, trust.
         module: an ``nn.Module``, "file.py:Class" or "package.module:attribute"; None: the imported one is it.
         inputs: of the Keras model, batch first, in Keras layout: one array, or name → array. None: random ones.
         labels: integer class labels of the inputs; then accuracies are measured.
@@ -162,7 +165,8 @@ def convert(
     probe_samples = arguments.whole_number(probe_samples, 1, "probe_samples")
     tolerance = arguments.tolerance_of(tolerance)
     torch_module = arguments.module_of(module, base)
-    keras_model = arguments.model_of(model, base)
+    loaded = arguments.model_of(model, base)
+    keras_model = loaded.model
     if inputs is None:
         arrays = load.generated_inputs(keras_model, samples, seed)
     else:
@@ -175,7 +179,8 @@ def convert(
         tolerance=tolerance,
         probe_samples=probe_samples,
         seed=seed,
-        model_source=str(model) if isinstance(model, str | Path) else f"the model {keras_model.name!r}",
+        model_source=f"the model {keras_model.name!r}" if hasattr(model, "layers") else str(model),
+        model_notes=loaded.notes,
         module_source=_source(module),
     )
     return run_conversion(job, progress or SilentStages())

@@ -47,6 +47,7 @@ class Summary:
     Attributes:
         mapping: every key, in the state_dict's order.
         unused: Keras variables that no key takes: (name, reason).
+        notes: how the model was read, where that is not plain.
         graphs: stage 3: how many comparisons of the ONNX graphs with Keras agree, and of how many.
         stages: stage → seconds.
         The others are those of Comparison.
@@ -65,6 +66,7 @@ class Summary:
     not_compared: dict[str, str]
     accuracy: dict[str, float]
     findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -109,6 +111,7 @@ def summary_of(conversion: Conversion, name: str) -> Summary:
         not_compared=dict(comparison.not_compared),
         accuracy=dict(comparison.accuracy),
         findings=comparison.findings,
+        notes=conversion.job.model_notes,
     )
 
 
@@ -128,6 +131,7 @@ def _mapping(conversion: Conversion) -> Iterator[MappingRow]:
 def render(summary: Summary, limit: int | None = None) -> RenderableType:
     """The summary for a rich console; tables end after ``limit`` rows and say so."""
     parts: list[RenderableType] = [_stage_table(summary)] if summary.stages else []
+    parts += [Text(f"Model: {note}") for note in summary.notes]
     parts.append(_mapping_table(summary, limit))
     parts += [Text(f"Not taken: {name}: {reason}") for name, reason in summary.unused]
     if summary.layers:

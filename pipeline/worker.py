@@ -108,10 +108,11 @@ def load_job(order: WorkOrder) -> Job:
     from ..stages import load
 
     options, base = order.options, order.base
-    source = options.model.path or options.model.factory or ""
+    source = load.ModelSource(**options.model.model_dump())
     # The user's module first: it is quick to import, and a typing error in it should not wait for a training run.
     module = load.torch_module(options.target.object, options.target.kwargs, base) if options.target else None
-    model = load.keras_model(source, base, options.model.sha256)
+    loaded = load.load_model(source, base)
+    model = loaded.model
     if given := options.inputs.file or options.inputs.factory:
         inputs = load.inputs(given, base, model)
     else:
@@ -131,7 +132,8 @@ def load_job(order: WorkOrder) -> Job:
         tolerance=Tolerance(options.tolerance.atol, options.tolerance.rtol),
         probe_samples=options.probe_samples,
         seed=options.seed,
-        model_source=source,
+        model_source=str(source),
+        model_notes=loaded.notes,
         module_source=options.target.object if options.target else "the imported module",
     )
 

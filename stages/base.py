@@ -60,6 +60,7 @@ class Job:
         probe_samples: how many of the samples are compared layer by layer.
         seed: of every random number.
         model_source / module_source: where they came from, for messages ("lenet.keras", "net.py:LeNet5").
+        model_notes: how the model was read, where that is not plain ("by tf_keras, because …"), for the summary.
     """
 
     model: keras.Model
@@ -71,6 +72,7 @@ class Job:
     seed: int = 0
     model_source: str = "the Keras model"
     module_source: str = "the module"
+    model_notes: tuple[str, ...] = ()
 
     def check(self) -> None:
         lengths = {name: len(array) for name, array in self.inputs.items()}

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         UsageError,
         WorkerCrashedError,
     )
+    from .stages.load import ModelSource
     from .stages.plan import Plan, PlanError, Recipe
 
 _HOMES = {
@@ -45,6 +46,7 @@ _HOMES = {
         "UsageError",
         "WorkerCrashedError",
     ),
+    "stages.load": ("ModelSource",),
     "stages.plan": ("Plan", "PlanError", "Recipe"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -57,6 +59,7 @@ __all__ = [
     "Finding",
     "LockedError",
     "MappingError",
+    "ModelSource",
     "Plan",
     "PlanError",
     "Recipe",

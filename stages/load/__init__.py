@@ -5,17 +5,20 @@ Nothing here loads TensorFlow or torch before a function needs it: ``inspect`` a
 
 from .arrays import LABELS, checked_inputs, checked_labels, inputs, labels
 from .generate import InputSpec, generated_inputs, input_specs
-from .model import keras_model
+from .model import keras_model, load_model
 from .module import torch_module
-from .stored import StoredModel, stored_model
+from .source import LoadedModel, ModelSource
+from .stored import StoredWeights, stored_model
 from .summary import LayerSummary, ModelSummary, inspect
 
 __all__ = [
     "LABELS",
     "InputSpec",
     "LayerSummary",
+    "LoadedModel",
+    "ModelSource",
     "ModelSummary",
-    "StoredModel",
+    "StoredWeights",
     "checked_inputs",
     "checked_labels",
     "generated_inputs",
@@ -24,6 +27,7 @@ __all__ = [
     "inspect",
     "keras_model",
     "labels",
+    "load_model",
     "stored_model",
     "torch_module",
 ]

@@ -1,4 +1,4 @@
-"""The proof that what Keras loaded is what the file holds, bit by bit: no random weight, no weight in another's place.
+"""The proof that what was loaded is what the file holds, bit by bit: no random weight, no weight in another's place.
 
 Keras 3 loads a legacy .h5 by order alone, so a file with another order of layers loads without a word where the
 shapes allow it; and it only warns where a container of layers is not in a .keras file, and leaves them random.
@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import h5py
+import numpy as np
 
 from ..errors import CorruptInputError
 from ..plan import Array
-from .stored import StoredModel, read
+from .stored import StoredWeights, read
 
 if TYPE_CHECKING:
     import keras
@@ -22,20 +24,20 @@ if TYPE_CHECKING:
 _FIX = "save the model again from the program that trained it; this file does not hold what it describes"
 
 
-def prove_weights(model: keras.Model, stored: StoredModel) -> None:
+def prove_weights(model: keras.Model, stored: StoredWeights) -> None:
     """Compare every weight of ``model`` with the file.
 
     Raises:
         CorruptInputError: a weight of the model is not in the file, or stands at another layer there.
     """
-    faults = _faults_by_name(model, stored) if stored.format == "h5" else _faults_by_content(model, stored)
+    faults = _faults_by_name(model, stored) if stored.by_name else _faults_by_path(model, stored)
     if faults:
         raise CorruptInputError(faults[0], where=str(stored.path), fix=_FIX, details=tuple(faults[1:20]))
 
 
-def order_fault(stored: StoredModel) -> str:
+def order_fault(stored: StoredWeights) -> str:
     """How ``layer_names`` of a legacy .h5 departs from the order of its own config; empty where it does not."""
-    inner = stored.config["config"]
+    inner = stored.config["config"] if stored.config else {}
     layers = inner if isinstance(inner, list) else inner.get("layers", [])
     described = [layer["config"].get("name") for layer in layers if isinstance(layer.get("config"), dict)]
     listed = [name for name in stored.layer_names if name in described]
@@ -46,7 +48,7 @@ def order_fault(stored: StoredModel) -> str:
     return ""
 
 
-def _faults_by_name(model: keras.Model, stored: StoredModel) -> list[str]:
+def _faults_by_name(model: keras.Model, stored: StoredWeights) -> list[str]:
     """Legacy .h5: the weights of layer n are the arrays of group n, in the order of its weight_names.
 
     The order is the trainable ones and then the others (keras/src/legacy/saving/legacy_h5_format.py, _legacy_weights).
@@ -64,8 +66,10 @@ def _faults_by_name(model: keras.Model, stored: StoredModel) -> list[str]:
             faults += _name_order_faults(layer.name, [weight.path for weight in weights], paths)
             for weight, path in zip(weights, paths, strict=True):
                 proven.add(id(weight))
-                if not _same_bits(weight.numpy(), read(group[layer.name], path)):
-                    faults.append(f"weight {weight.path!r} of the model is not the array {path!r} of the file")
+                if difference := _difference(np.asarray(weight), read(group[layer.name], path)):
+                    faults.append(
+                        f"weight {weight.path!r} of the model is not the array {path!r} of the file: {difference}"
+                    )
         own = [weight for weight in model.weights if id(weight) not in proven]
         top = group.get("top_level_model_weights")
         kept = Counter() if top is None else Counter(_key(read(top, path)) for path in _arrays_below(top))
@@ -83,18 +87,106 @@ def _name_order_faults(layer: str, paths: list[str], stored: tuple[str, ...]) ->
     return []
 
 
-def _faults_by_content(model: keras.Model, stored: StoredModel) -> list[str]:
-    """.keras: the model's weights, counted by content, are among the file's arrays (Keras addresses them by path)."""
+def _faults_by_path(model: keras.Model, stored: StoredWeights) -> list[str]:
+    """Keras 3: what the model would save at each path is what the file has there, under the same layer's name.
+
+    A variable that its layer saves at no path (``save_own_variables`` of a user's) must at least be in the file.
+    """
     with stored.arrays() as group:
-        kept = Counter(_key(read(group, weight.path)) for weight in stored.weights)
-    return [f"weight {weight.path!r} of the model is not in the file" for weight in _missing(model.weights, kept)]
+        comparison = _comparing_store(group, stored)
+        _save_into(model, comparison)
+        kept = Counter(_key(read(group, weight.path)) for weight in stored.weights if weight.path not in comparison.met)
+    rest = [weight for weight in model.weights if id(weight) not in comparison.saved]
+    return [
+        *_group_faults(comparison.names),
+        *comparison.faults,
+        *(f"weight {weight.path!r} of the model is not in the file" for weight in _missing(rest, kept)),
+    ]
+
+
+def _save_into(model: keras.Model, store: Any) -> None:
+    """Walk the model as saving it does, which has no public name (keras/src/saving/saving_lib.py, _save_state)."""
+    from keras.src.saving import saving_lib
+
+    saving_lib._save_state(  # noqa: SLF001
+        model, weights_store=store, assets_store=None, inner_path="", visited_saveables=set()
+    )
+
+
+def _comparing_store(group: h5py.Group, stored: StoredWeights) -> Any:
+    """A store that compares what is saved into it with the file instead of writing it.
+
+    Its ``faults`` are sentences, ``saved`` the ids of the variables that came, ``met`` the paths of the file, ``names``
+    path → (the layer's name in the model, in the file).
+    """
+    from keras.src.saving import saving_lib
+
+    class ComparingStore(saving_lib.H5IOStore):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.faults: list[str] = []
+            self.saved: set[int] = set()
+            self.met: set[str] = set()
+            self.names: dict[str, tuple[str, str]] = {}
+
+        def __bool__(self) -> bool:
+            return True
+
+        def make(self, path: str, metadata: dict[str, Any] | None = None) -> ComparingStore:
+            self._place = path.replace("layers", "_layer_checkpoint_dependencies") if old else path
+            self._layer = (metadata or {}).get("name", "") or path
+            if path and self._place in stored.groups:
+                self.names[self._place] = (self._layer, stored.groups[self._place])
+            return self
+
+        def __setitem__(self, key: str, value: Any) -> None:
+            self.saved.add(id(value))
+            path = f"{self._place}/vars/{key}".lstrip("/")
+            self.met.add(path)
+            if path not in group:
+                self.faults.append(f"weight {key!r} of layer {self._layer!r} is not in the file: it has no {path!r}")
+            elif difference := _difference(_saved_as(value), read(group, path)):
+                name = f"{self._layer}/{getattr(value, 'name', key)}"
+                self.faults.append(f"weight {name!r} of the model is not the array {path!r} of the file: {difference}")
+
+    # Keras 2.13 (keras/src/saving/saving_lib.py, H5IOStore.get).
+    old = "_layer_checkpoint_dependencies" in group
+    return ComparingStore()
+
+
+def _group_faults(names: Mapping[str, tuple[str, str]]) -> list[str]:
+    """Groups that changed places: their names form a cycle.
+
+    Keras numbers unnamed layers anew in every process: that is a chain (dense → dense_1, dense_1 → dense_2).
+    """
+    renamed = dict(names.values())
+    return [
+        f"{path!r} of the file is of layer {theirs!r}, the model has {ours!r} there"
+        for path, (ours, theirs) in names.items()
+        if ours != theirs and _is_on_a_cycle(ours, renamed)
+    ]
+
+
+def _is_on_a_cycle(start: str, following: Mapping[str, str]) -> bool:
+    name = start
+    for _ in following:
+        name = following.get(name, "")
+        if name == start:
+            return True
+    return False
+
+
+def _saved_as(value: Any) -> Array:
+    import keras
+
+    array: Array = np.asarray(keras.ops.convert_to_numpy(value))
+    return array
 
 
 def _missing(weights: list[keras.Variable], kept: Counter[tuple[tuple[int, ...], bytes]]) -> list[keras.Variable]:
     left = kept.copy()
     missing = []
     for weight in weights:
-        key = _key(weight.numpy())
+        key = _key(np.asarray(weight))
         if left[key]:
             left[key] -= 1
         else:
@@ -112,5 +204,10 @@ def _key(array: Array) -> tuple[tuple[int, ...], bytes]:
     return array.shape, hashlib.blake2b(array.tobytes(), digest_size=16).digest()
 
 
-def _same_bits(ours: Array, theirs: Array) -> bool:
-    return ours.shape == theirs.shape and ours.tobytes() == theirs.tobytes()
+def _difference(ours: Array, theirs: Array) -> str:
+    """How they differ, bit by bit; empty where they do not. A file keeps bfloat16 as two opaque bytes."""
+    if ours.shape != theirs.shape:
+        return f"shape {ours.shape} against {theirs.shape}"
+    if ours.dtype != theirs.dtype and not (ours.dtype.name == "bfloat16" and theirs.dtype == np.dtype("V2")):
+        return f"{ours.dtype} against {theirs.dtype}"
+    return "" if ours.tobytes() == theirs.tobytes() else "other values"

@@ -7,7 +7,7 @@ import json
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from . import gate
 # Keras 3 keeps the optimizer's and the metrics' state beside the layers (keras/src/saving/saving_lib.py, _save_state).
 _NOT_OF_LAYERS = ("optimizer/", "_metrics/", "metrics/", "_compile_metrics/", "compile_metrics/", "_loss_tracker/")
 _CONFIG_LIMIT = 64 << 20
+_AGAIN = "save or copy the model again"
 
 
 @dataclass(frozen=True)
@@ -32,18 +33,20 @@ class StoredWeight:
 
 
 @dataclass(frozen=True)
-class StoredModel:
-    """What a model file holds.
+class StoredWeights:
+    """What a file of weights holds, with or without an architecture.
 
     Attributes:
         path: the file.
         format: "keras" (a zip) or "h5".
         keras_version: of the Keras that wrote it, "unknown" where the file does not say.
-        config: the architecture, ``{"class_name": …, "config": …}``.
+        config: the architecture, ``{"class_name": …, "config": …}``; empty where the file has weights only.
         weights: every array of the layers; the optimizer's are left out.
-        groups: HDF5 group → name of the layer it belongs to, where the file says so.
+        groups: HDF5 group → name of the layer it belongs to, where the file says so (Keras 3).
         layer_names: the order in which a legacy .h5 lists its layers.
-        weight_names: layer → the paths of its arrays (below ``model_weights/<layer>/``) of a legacy .h5, in order.
+        weight_names: layer → the paths of its arrays (below its group) of a legacy .h5, in order; None for Keras 3's
+            own form, which addresses arrays by path.
+        top: the group that all paths start at.
     """
 
     path: Path
@@ -51,42 +54,71 @@ class StoredModel:
     keras_version: str
     config: Mapping[str, Any]
     weights: tuple[StoredWeight, ...]
-    groups: Mapping[str, str]
+    groups: Mapping[str, str] = field(default_factory=dict)
     layer_names: tuple[str, ...] = ()
     weight_names: Mapping[str, tuple[str, ...]] | None = None
+    top: str = "/"
+
+    @property
+    def by_name(self) -> bool:
+        """Whether arrays are listed by layer (Keras 1 and 2), not addressed by path (Keras 3)."""
+        return self.weight_names is not None
 
     @contextmanager
     def arrays(self) -> Iterator[h5py.Group]:
         """The group that holds the weights, open for reading: ``group[weight.path][()]``."""
-        with _weights_group(self.path, self.format) as group:
-            yield group
+        with _opened(self.path, self.format) as file:
+            yield file[self.top]
 
 
-def stored_model(path: Path) -> StoredModel:
-    """Read a file that passed the gate.
+def stored_model(path: Path) -> StoredWeights:
+    """Read a whole model's file.
 
     Raises:
         CorruptInputError: no config (weights only), unreadable config, or a listed group that is not there.
         RefusedError: links or arrays that lead out of the file.
     """
+    stored = stored_weights(path)
+    if not stored.config:
+        raise CorruptInputError(
+            "the file holds weights only (no model_config attribute), the architecture is not in it",
+            where=str(path),
+            fix=f"give what builds the model: `model: {{factory: file.py:function, weights: {path.name}}}`, or "
+            f"`{{json: model.json, weights: {path.name}}}`",
+        )
+    return stored
+
+
+def stored_weights(path: Path) -> StoredWeights:
+    """Read a file of weights, whether or not it holds the architecture as well; errors as of ``stored_model``."""
     form = gate.check_format(path)
     try:
         return _from_zip(path) if form == "keras" else _from_hdf5(path)
     except (KeyError, OSError, UnicodeDecodeError, AttributeError, RuntimeError) as error:
-        raise CorruptInputError(
-            f"the HDF5 structure is damaged ({type(error).__name__}: {error})",
-            where=str(path),
-            fix="save or copy the model again",
-        ) from error
+        what = f"the HDF5 structure is damaged ({type(error).__name__}: {error})"
+        raise CorruptInputError(what, where=str(path), fix=_AGAIN) from error
 
 
-def _from_zip(path: Path) -> StoredModel:
+def stored_json(path: Path) -> Mapping[str, Any]:
+    """The architecture in a file that ``model.to_json()`` filled.
+
+    Raises:
+        CorruptInputError: no JSON, or no Keras model in it.
+        RefusedError: too long for one.
+    """
+    size = path.stat().st_size
+    if size > _CONFIG_LIMIT:
+        raise RefusedError(f"{size} bytes are more than any config has", where=str(path), fix="give model.to_json()")
+    return _parsed(path.read_bytes(), "the file", path)
+
+
+def _from_zip(path: Path) -> StoredWeights:
     with zipfile.ZipFile(path) as archive:
         config = _json(archive, gate.CONFIG_MEMBER, path)
         metadata = _json(archive, gate.METADATA_MEMBER, path) if gate.METADATA_MEMBER in archive.namelist() else {}
-    with _weights_group(path, "keras") as group:
+    with _opened(path, "keras") as group:
         weights, groups = _walk(group, path)
-    return StoredModel(path, "keras", str(metadata.get("keras_version", "unknown")), config, weights, groups)
+    return StoredWeights(path, "keras", str(metadata.get("keras_version", "unknown")), config, weights, groups)
 
 
 def _json(archive: zipfile.ZipFile, member: str, path: Path) -> dict[str, Any]:
@@ -110,39 +142,38 @@ def _parsed(text: str | bytes, name: str, path: Path) -> dict[str, Any]:
     return parsed
 
 
-def _from_hdf5(path: Path) -> StoredModel:
+def _from_hdf5(path: Path) -> StoredWeights:
     with h5py.File(path, "r") as file:
-        config = file.attrs.get("model_config")
-        if config is None:
-            raise CorruptInputError(
-                "the file holds weights only (no model_config attribute), the architecture is not in it",
-                where=str(path),
-                fix="save the whole model with model.save('name.keras'), or give a factory 'file.py:function' "
-                "that builds the model and calls load_weights",
-            )
-        version = _text(file.attrs.get("keras_version", "unknown"))
-        parsed = _parsed(_text(config), "model_config", path)
-        if "model_weights" not in file:
-            raise CorruptInputError(
-                "the file has no group 'model_weights', so no weights", where=str(path), fix="save the model again"
-            )
-        group = file["model_weights"]
-        weights, _ = _walk(group, path)
+        whole = "model_config" in file.attrs
+        config = _parsed(_text(file.attrs["model_config"]), "model_config", path) if whole else {}
+        if whole and "model_weights" not in file:
+            what = "the file has no group 'model_weights', so no weights"
+            raise CorruptInputError(what, where=str(path), fix="save the model again")
+        top = "model_weights" if "model_weights" in file else "/"
+        group = file[top]
+        attributes = {**group.attrs, **file.attrs}
+        version = _text(attributes.get("keras_version", "unknown"))
+        weights, groups = _walk(group, path)
+        if not whole and not _has_list(group, "layer_names"):
+            return StoredWeights(path, "h5", version, {}, weights, groups)
         names = _listed(group, "layer_names")
-        weight_names = {}
-        for name in names:
-            if name not in group:
-                raise CorruptInputError(
-                    f"the weights of layer {name!r} are listed, but their group is missing",
-                    where=str(path),
-                    fix="save or copy the model again",
-                )
-            weight_names[name] = _listed(group[name], "weight_names")
-    return StoredModel(path, "h5", version, parsed, weights, {}, names, weight_names)
+        weight_names = {name: _weight_names(group, name, path) for name in names}
+    return StoredWeights(path, "h5", version, config, weights, {}, names, weight_names, top)
+
+
+def _weight_names(group: h5py.Group, layer: str, path: Path) -> tuple[str, ...]:
+    if layer not in group:
+        what = f"the weights of layer {layer!r} are listed, but their group is missing"
+        raise CorruptInputError(what, where=str(path), fix=_AGAIN)
+    return _listed(group[layer], "weight_names")
 
 
 def _text(value: str | bytes) -> str:
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+
+
+def _has_list(group: h5py.Group, name: str) -> bool:
+    return name in group.attrs or f"{name}0" in group.attrs
 
 
 def _listed(group: h5py.Group, name: str) -> tuple[str, ...]:
@@ -158,10 +189,10 @@ def _listed(group: h5py.Group, name: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def _weights_group(path: Path, form: str) -> Iterator[h5py.Group]:
+def _opened(path: Path, form: str) -> Iterator[h5py.File]:
     if form == "h5":
         with h5py.File(path, "r") as file:
-            yield file["model_weights"]
+            yield file
         return
     with zipfile.ZipFile(path) as archive:
         content = io.BytesIO(archive.read(gate.WEIGHTS_MEMBER))
@@ -196,10 +227,15 @@ def _walk(top: h5py.Group, path: Path) -> tuple[tuple[StoredWeight, ...], dict[s
                     fix="save the model again with Keras, which writes none",
                 )
             elif not name.startswith(_NOT_OF_LAYERS):
-                weights.append(StoredWeight(name, tuple(entry.shape), str(entry.dtype)))
+                weights.append(StoredWeight(name, tuple(entry.shape), _dtype(entry)))
 
     descend(top, "")
     return tuple(weights), names
+
+
+def _dtype(entry: h5py.Dataset) -> str:
+    """HDF5 has no bfloat16: Keras keeps it as two opaque bytes and says so in an attribute."""
+    return _text(entry.attrs["dtype"]) if "dtype" in entry.attrs else str(entry.dtype)
 
 
 def read(group: h5py.Group, path: str) -> Array:

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import gate
 from .policy import violations
-from .stored import StoredModel, stored_model
+from .stored import StoredWeights, stored_model
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _inputs(config: Mapping[str, Any]) -> Iterator[InputSummary]:
             yield InputSummary(_name(layer), tuple(shape), dtype if isinstance(dtype, str) else "float32")
 
 
-def _layers(stored: StoredModel) -> Iterator[LayerSummary]:
+def _layers(stored: StoredWeights) -> Iterator[LayerSummary]:
     if not _children(stored.config):
         for group, name in stored.groups.items():
             if group:
@@ -114,7 +114,7 @@ def _layers(stored: StoredModel) -> Iterator[LayerSummary]:
         yield from _layers_of_hdf5(stored)
 
 
-def _layers_of_zip(stored: StoredModel, model: Mapping[str, Any], names: str, group: str) -> Iterator[LayerSummary]:
+def _layers_of_zip(stored: StoredWeights, model: Mapping[str, Any], names: str, group: str) -> Iterator[LayerSummary]:
     """Keras 3 addresses a layer as ``layers/<snake_case class>[_<count>]`` (keras/src/saving/saving_lib.py)."""
     used: dict[str, int] = {}
     is_sequential = model["class_name"] == "Sequential"
@@ -131,14 +131,14 @@ def _layers_of_zip(stored: StoredModel, model: Mapping[str, Any], names: str, gr
             yield LayerSummary(f"{names}{_name(layer)}", layer["class_name"], parameters)
 
 
-def _layers_of_hdf5(stored: StoredModel) -> Iterator[LayerSummary]:
+def _layers_of_hdf5(stored: StoredWeights) -> Iterator[LayerSummary]:
     """A legacy .h5 has one group a layer of the outermost model; a nested model is shown as one row."""
     for layer in _children(stored.config):
         name = _name(layer)
         yield LayerSummary(name, layer["class_name"], _parameters_below(stored, f"{name}/"))
 
 
-def _parameters_below(stored: StoredModel, group: str) -> int:
+def _parameters_below(stored: StoredWeights, group: str) -> int:
     return sum(math.prod(weight.shape) for weight in stored.weights if weight.path.startswith(group))
 
 
