@@ -10,9 +10,10 @@ import keyword
 import re
 from collections.abc import Container
 
-from torch import nn
+from torch import fx, nn
 
-RESERVED = frozenset({*dir(nn.Module()), *keyword.kwlist, *keyword.softkwlist, "constants", "initializers", "weights"})
+_ATTRIBUTES = dir(fx.GraphModule(nn.Module(), fx.Graph()))  # "code" and "graph" are its own, beside nn.Module's
+RESERVED = frozenset({*_ATTRIBUTES, *keyword.kwlist, *keyword.softkwlist, "constants", "initializers", "weights"})
 _PLAIN = re.compile(r"[^\w/#:+-]")
 
 

@@ -226,12 +226,12 @@ def test_layers_are_modules_of_their_names():
 def test_layers_may_be_called_like_what_a_module_has():
     vector = keras.Input((4,), name="vector")
     x = vector
-    for name in ("forward", "weights", "class"):
+    for name in ("forward", "weights", "class", "code"):
         x = layers.Dense(4, name=name)(x)
     artifacts = artifacts_of(randomised(keras.Model(vector, x)))
     assert differences(artifacts, artifacts[ImportedModule]) == []
     keys = {key.rpartition(".")[0] for key in artifacts[ImportedModule].recipes}
-    assert keys == {"forward_", "weights_", "class_"}
+    assert keys == {"forward_", "weights_", "class_", "code_"}
 
 
 def test_a_name_that_is_code_is_a_name():
