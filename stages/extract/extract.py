@@ -10,6 +10,7 @@ from torch import nn
 from ..base import Artifacts, ExportedGraph, Extraction, ImportedModule, Job, NormalizedGraph, Port, Progress
 from ..errors import MappingError
 from ..plan import Move
+from .absorb import absorptions
 from .confirm import Confirmation, confirm
 from .findings import Context, find
 from .make_plan import make_plan
@@ -34,7 +35,8 @@ class Extract:
         reference = read_reference(job, graph, imported)
         progress.step("aligning the modules")
         found = search(module, reference)
-        plan = make_plan(module, found.alignment, imported.recipes, variables)
+        absorbed = tuple(absorptions(found.alignment, found.reading, reference.reading))
+        plan = make_plan(module, found.alignment, absorbed, imported.recipes, variables)
         progress.step("confirming on a second probe")
         inner = _reference_values(graph, reference, found.probe.kept)
         candidates = layer_candidates(inner, found.alignment.marks)
@@ -47,7 +49,8 @@ class Extract:
             {name: Twice(value, wide[name]) for name, value in inner.items()},
             candidates,
             {node: Twice(value, second.kept[node]) for node, value in first.items()},
-            found.reading,
+            reading=found.reading,
+            biasless={name: each.norm.target.place for each in absorbed for name in each.between},
         )
         progress.step("applying the plan")
         return Extraction(

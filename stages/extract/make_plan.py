@@ -8,8 +8,22 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from ..errors import MappingError, UnsupportedError
-from ..plan import Array, Fill, LeftOver, Plan, Recipe, Reorder, Reshape, Shape, Transpose, Variable, inverse_moves
+from ..plan import (
+    Array,
+    Computed,
+    Fill,
+    LeftOver,
+    Plan,
+    Recipe,
+    Reorder,
+    Reshape,
+    Shape,
+    Transpose,
+    Variable,
+    inverse_moves,
+)
 from ..torch_graph import NEUTRAL, NORMALISATIONS, Op, Slot
+from .absorb import Absorption
 from .align import Alignment, Pair
 from .unplaced import table
 
@@ -24,13 +38,18 @@ class _Draft:
 
 
 def make_plan(
-    module: nn.Module, alignment: Alignment, recipes: Mapping[str, Recipe], variables: Mapping[str, Array]
+    module: nn.Module,
+    alignment: Alignment,
+    absorbed: Iterable[Absorption],
+    recipes: Mapping[str, Recipe],
+    variables: Mapping[str, Array],
 ) -> Plan:
     """The Plan of an alignment.
 
     Args:
         module: the user's.
         alignment: its pairs with the imported module.
+        absorbed: the biases that running means take in.
         recipes: key of the imported module → Recipe.
         variables: path → value, of every variable of the Keras model.
 
@@ -43,6 +62,8 @@ def make_plan(
     draft = _Draft()
     for pair in alignment.pairs.values():
         _place(pair, recipes, shapes, draft)
+    for absorption in absorbed:
+        _absorb(absorption, recipes, draft)
     ties = tied_keys(module)
     _share_ties(ties, draft)
     for key, shape in shapes.items():
@@ -102,6 +123,21 @@ def _place(pair: Pair, recipes: Mapping[str, Recipe], shapes: Mapping[str, Shape
         if name not in pair.target.slots:
             for variable in recipes[slot.key].variables:
                 draft.lacking.setdefault(variable.path, f"{pair.target.place} has no {name}")
+
+
+def _absorb(absorption: Absorption, recipes: Mapping[str, Recipe], draft: _Draft) -> None:
+    """The running mean less the bias that stands before it in Keras."""
+    pair, key = absorption.pair, absorption.norm.target.slots["running_mean"].key
+    bias = _recipe(pair, "bias", pair.reference.slots["bias"], recipes)
+    mean = draft.recipes.get(key)
+    if bias is None or mean is None or mean.arithmetic or mean.shape != bias.shape:
+        return
+    for variable in bias.variables:
+        draft.lacking.pop(variable.path, None)
+    evidence = f"arithmetic: {pair.target.place} has no bias; the running mean behind it takes Keras' bias in"
+    draft.recipes[key] = Recipe(
+        Computed("a - b", (mean.expression, bias.expression), mean.dtype), (evidence, *mean.evidence)
+    )
 
 
 def _recipe(pair: Pair, name: str, slot: Slot, recipes: Mapping[str, Recipe]) -> Recipe | None:

@@ -118,15 +118,23 @@ def place_layers(
     wanted: Mapping[str, Twice],
     candidates: Mapping[str, Sequence[str]],
     kept: Mapping[str, Twice],
+    *,
     reading: Reading,
+    biasless: Mapping[str, str],
 ) -> tuple[tuple[AlignedLayer, ...], dict[str, str]]:
-    """The boundaries that have a place in the user's module; and why the others have none."""
+    """The boundaries that have a place in the user's module; and why the others have none.
+
+    ``biasless`` are the values of the module that lack a bias of Keras, with the normalisation that takes it in.
+    """
     layers: list[AlignedLayer] = []
     unaligned: dict[str, str] = {}
     for boundary in boundaries:
         name = boundary.name
         if name not in wanted:
             unaligned[name] = "its value is not in the imported graph"
+            continue
+        if lacking := set(candidates[name]) & set(biasless):
+            unaligned[name] = f"the module computes it without the bias, which {biasless[lacking.pop()]} takes in"
             continue
         for node in candidates[name]:
             moves = kept[node].moves_to(wanted[name])

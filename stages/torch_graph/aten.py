@@ -148,12 +148,12 @@ def _convolution(op: Op, call: Call) -> Op:
 def convolution(op: Op) -> Op:
     """The canonical form of a convolution: ``linear`` where nothing of it looks at neighbours."""
     weight = op.slots["weight"]
-    plain = set(weight.shape[2:]) == {1} and set(op.hyper["stride"]) == {1} and op.hyper["groups"] == 1
+    plain = set(weight.shape[2:]) == {1} and op.hyper["groups"] == 1
     if not plain or any(side for pads in op.hyper["padding"] for side in pads):
         return replace(op, feature_axis=1)
     flat = weight.shape[:2]
     slots = {**op.slots, "weight": Slot(weight.key, flat, (*weight.moves, Reshape(weight.shape, flat)))}
-    return replace(op, kind="linear", slots=slots, hyper={}, feature_axis=1)
+    return replace(op, kind="linear", slots=slots, hyper={"stride": op.hyper["stride"]}, feature_axis=1)
 
 
 def _transposed(op: Op, call: Call) -> Op:

@@ -7,7 +7,7 @@ Canonical forms, so that equal functions are equal ops:
 
 1. A convolution takes its input already padded and cropped to what the kernel touches. ``Conv2d(padding=1)``,
    ``ZeroPad2d`` before a valid convolution, and ``padding='same'`` are then one op.
-2. A 1×1 convolution of stride 1 without groups is ``linear`` over the channel axis.
+2. A 1×1 convolution without groups is ``linear`` over the channel axis, at the positions that its stride meets.
 3. ``x @ w``, ``addmm`` and ``linear`` are ``linear`` with weight (out, in).
 4. A transposed convolution gives its whole output; ``padding`` crops it and ``output_padding`` extends it after.
 5. The operand of an elementwise op drops its leading axes of length 1.
@@ -29,6 +29,12 @@ CHANNELWISE = ("batch_norm", "prelu", "instance_norm")
 CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
 TRANSPOSED = ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
 NORMALISATIONS = ("batch_norm", "layer_norm", "group_norm", "instance_norm")
+#: Operations that compute nothing: they hand on the elements that they are given, in any layout.
+MOVEMENTS = (
+    *("detach", "clone", "contiguous", "alias", "lift_fresh_copy", "dropout", "feature_dropout"),
+    *("view", "reshape", "unsqueeze", "squeeze", "flatten", "_unsafe_view", "unflatten"),
+    *("t", "permute", "transpose", "swapaxes"),
+)
 #: Slots that a module may lack, and the constant that says the same (``affine=False``, ``bias=False``).
 NEUTRAL: Mapping[tuple[str, str], float] = {
     **{(kind, "bias"): 0.0 for kind in ("linear", *CONVOLUTIONS, *TRANSPOSED, *NORMALISATIONS)},
@@ -94,10 +100,12 @@ class Op:
         return self.kind in CHANNELWISE or depthwise
 
     def canonical_input(self, value: torch.Tensor) -> torch.Tensor:
-        """The input in canonical form (1): padded, and cropped to what the kernel touches.
+        """The input in canonical form (1, 2): padded, and cropped to what the kernel touches.
 
         Example: ``Conv2d(3, 8, 3, stride=2, padding=1)`` on (N, 3, 32, 32) → (N, 3, 33, 33).
         """
+        if self.kind == "linear" and "stride" in self.hyper:
+            return value[(..., *(slice(None, None, step) for step in self.hyper["stride"]))]
         if self.kind not in CONVOLUTIONS:
             return value
         pads = [side for before_after in reversed(self.hyper["padding"]) for side in before_after]

@@ -7,7 +7,7 @@ Found by following the values back (blame.py) to where they part; ops that read 
 2. Another operation, or one that Keras has not (tanh for ReLU): both operations.
 3. An operation that only Keras has (a forgotten activation), on a value that the module hands straight to the op.
 4. The op's own padding: how Keras pads, as the module that does so.
-5. None of these can be told (a module read by hooks): said so.
+5. None of these can be told: said so.
 
 Also where the two are the same on small values and differ on large ones (ReLU6 for ReLU): the inputs of the comparison
 may never go there, and the module is still another function. A call that Keras never makes is a warning: nothing may
@@ -24,6 +24,7 @@ from ...torch_graph import CONVOLUTIONS, Glue
 from ..align import Pair
 from .blame import chain, counterparts, culprits
 from .context import Context
+from .geometry import differing_settings
 
 
 def departures(context: Context) -> Iterable[Finding]:
@@ -31,6 +32,8 @@ def departures(context: Context) -> Iterable[Finding]:
     told: set[str] = set()
     for pair in context.alignment.pairs.values():
         if pair.by_values and pair.target.name not in context.second.unconfirmed:
+            continue
+        if _follows_geometry(context, pair):
             continue
         ours, theirs = context.marks(pair)
         starts = culprits(context.found.reading, pair.target.reads, ours, theirs) or [pair.target.reads]
@@ -44,6 +47,14 @@ def departures(context: Context) -> Iterable[Finding]:
             continue  # the module's own constant: the summary lists it, and what follows was aligned with it
         cause = "the module makes this call, Keras has no call of these weights on these values"
         yield Finding("warning", op.place or op.name, "", cause, "leave it out of forward if nothing needs it")
+
+
+def _follows_geometry(context: Context, pair: Pair) -> bool:
+    """Whether the op, or one whose value reaches it by glue alone, has another stride than Keras."""
+    glue, pairs = context.found.reading.glue, context.alignment.pairs
+    passed = chain(context.found.reading, pair.target.reads, set())
+    sources = {pair.target.name, pair.target.reads, *(read for name in passed for read in glue[name].reads)}
+    return any(name in pairs and differing_settings(pairs[name]) for name in sources)
 
 
 def _finding(context: Context, pair: Pair, start: str) -> Finding:
