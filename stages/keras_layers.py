@@ -26,11 +26,13 @@ class LayerCall:
         layer: the layer.
         path: its unique path in the model.
         index: how many calls of this layer came before.
+        inner: whether a layer that runs over time steps makes the call, once a step: no boundary of its own.
     """
 
     layer: keras.Layer
     path: str
     index: int
+    inner: bool = False
 
     @property
     def name(self) -> str:
@@ -43,6 +45,9 @@ class LayerCall:
 
 
 Around = Callable[[LayerCall, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+
+#: Layers that call others once a step: how often, and on what, is their own affair (a graph may run all steps at once).
+STEPPING = (keras.layers.RNN, keras.layers.TimeDistributed)
 
 
 def layer_paths(model: keras.Model) -> dict[str, keras.Layer]:
@@ -109,10 +114,11 @@ def intercepted_calls(model: keras.Model, around: Around) -> Iterator[None]:
     is an instance attribute, and is taken away again whatever happens.
     """
     wrapped: list[keras.Layer] = []
+    stepping: list[keras.Layer] = []
     try:
         for path, layer in layer_paths(model).items():
             if not isinstance(layer, keras.layers.InputLayer) and not _is_functional(layer):
-                layer.__dict__["call"] = _wrapper(layer, path, around)
+                layer.__dict__["call"] = _wrapper(layer, path, around, stepping)
                 wrapped.append(layer)
         yield
     finally:
@@ -124,21 +130,32 @@ def _is_functional(layer: keras.Layer) -> bool:
     return type(layer).call in (keras.Sequential.call, keras.src.models.Functional.call)
 
 
-def _wrapper(layer: keras.Layer, path: str, around: Around) -> Callable[..., Any]:
+def _wrapper(layer: keras.Layer, path: str, around: Around, stepping: list[keras.Layer]) -> Callable[..., Any]:
+    """``stepping`` holds the layers of STEPPING that are being called."""
     original = layer.call
     calls = 0
 
     @functools.wraps(original)
     def call(*args: Any, **kwargs: Any) -> Any:
         nonlocal calls
+        if stepping:
+            return around(LayerCall(layer, path, 0, inner=True), original, args, kwargs)
         index, calls = calls, calls + 1
-        return around(LayerCall(layer, path, index), original, args, kwargs)
+        if not isinstance(layer, STEPPING):
+            return around(LayerCall(layer, path, index), original, args, kwargs)
+        stepping.append(layer)
+        try:
+            return around(LayerCall(layer, path, index), original, args, kwargs)
+        finally:
+            stepping.pop()
 
     return call
 
 
 def keras_layer_outputs(model: keras.Model, run: Callable[[], Any]) -> tuple[Any, dict[str, Array]]:
     """What ``run`` gives (it calls ``model`` once, eagerly), and every layer's outputs in order of execution.
+
+    Calls that a layer makes once a time step are left out.
 
     Returns:
         (the result of ``run``, boundary name → array).
@@ -147,7 +164,7 @@ def keras_layer_outputs(model: keras.Model, run: Callable[[], Any]) -> tuple[Any
 
     def capture(call: LayerCall, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         result = original(*args, **kwargs)
-        for position, value in enumerate(keras.tree.flatten(result)):
+        for position, value in enumerate([] if call.inner else keras.tree.flatten(result)):
             if keras.ops.is_tensor(value):
                 captured[call.boundary(position)] = keras.ops.convert_to_numpy(value)
         return result

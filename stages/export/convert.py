@@ -17,15 +17,14 @@ import tensorflow as tf
 
 from ..errors import UnsupportedError
 from .tf_ops import TF_OPS
-from .trace import Traced
 
 OPSET = 17
 TRACE_DOMAIN = "torchgraft.trace"
 OPAQUE = "Opaque"
 
 
-def onnx_from_traced(traced: Traced) -> onnx.ModelProto:
-    """Convert without any of tf2onnx's optimizers.
+def onnx_from_function(function: Any, scopes: Mapping[str, str]) -> onnx.ModelProto:
+    """Convert a concrete function without any of tf2onnx's optimizers; ``scopes`` are those of ``Traced``.
 
     Raises:
         UnsupportedError: an operation has no conversion; names the Keras layer it belongs to.
@@ -33,7 +32,6 @@ def onnx_from_traced(traced: Traced) -> onnx.ModelProto:
     import tf2onnx.convert
     import tf2onnx.tf_loader
 
-    function = traced.function
     inputs = [tensor.name for tensor in function.inputs if tensor.dtype.name != "resource"]
     outputs = [tensor.name for tensor in function.outputs]
     with _captured_log() as log:
@@ -58,9 +56,9 @@ def onnx_from_traced(traced: Traced) -> onnx.ModelProto:
         except Exception as error:
             if not log:  # no operation of the model's: a bug
                 raise
-            raise _unsupported(traced.scopes, log, str(error)) from error
+            raise _unsupported(scopes, log, str(error)) from error
     if log:
-        raise _unsupported(traced.scopes, log, "")
+        raise _unsupported(scopes, log, "")
     return model
 
 

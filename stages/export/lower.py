@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
 from ..base import Boundary, Port
-from .convert import TRACE_DOMAIN
 from ..onnx_functions import add_functions
-from .trace import SITE, CallEnd, Traced, onnx_dtype
+from ..plan import Array
+from .convert import TRACE_DOMAIN, onnx_from_function
+from .opaque import LOOP, SITE
+from .recurrence import Loop
+from .scan import body_graph, name_in, scan_node, step_inputs
+from .trace import CallEnd, Traced
 from .whole import Site, WholeLayer
-from .writer import GraphNames, Names, Writer, graph_shape, name_of
+from .writer import GraphNames, Names, Writer, graph_shape, name_of, onnx_dtype
 
 BOUNDARY_KEY = "torchgraft.boundary"
 VARIABLE_KEY = "torchgraft.variable"
@@ -29,13 +35,7 @@ def lowered(proto: onnx.ModelProto, traced: Traced, model_name: str) -> ir.Model
         values=Names(value.name for value in _values(graph) if value.name),
         nodes=Names(node.name for node in graph if node.name),
     )
-    for node in list(graph):
-        if node.domain == TRACE_DOMAIN:
-            kind, place = node.attributes["token"].as_string().split()
-            if kind == SITE:
-                _write_site(graph, names, node, *traced.sites[int(place)])
-            else:
-                _write_boundary(graph, names, node, traced.boundaries[int(place)])
+    _lower_nodes(graph, names, traced)
     _pass_outputs_through(graph)
     graph.name, graph.doc_string, model.producer_name = model_name, None, "torchgraft"
     graph.opset_imports.pop(TRACE_DOMAIN, None)
@@ -45,6 +45,18 @@ def lowered(proto: onnx.ModelProto, traced: Traced, model_name: str) -> ir.Model
     add_functions(model)
     _infer_shapes(model)
     return model
+
+
+def _lower_nodes(graph: ir.Graph, names: GraphNames, traced: Traced) -> None:
+    for node in list(graph):
+        if node.domain == TRACE_DOMAIN:
+            kind, place = node.attributes["token"].as_string().split()
+            if kind == SITE:
+                _write_site(graph, names, node, *traced.sites[int(place)])
+            elif kind == LOOP:
+                _write_loop(graph, names, node, traced.loops[int(place)], traced)
+            else:
+                _write_boundary(graph, names, node, traced.boundaries[int(place)])
 
 
 def _infer_shapes(model: ir.Model) -> None:
@@ -68,7 +80,7 @@ def _values(graph: ir.Graph) -> list[ir.Value]:
 
 def _name_values(graph: ir.Graph, traced: Traced) -> None:
     """Give the inputs their Keras names and every other value a name without tf2onnx's ":0"."""
-    _fix_constants(graph, traced)
+    fix_constants(graph, traced.constants)
     shapes = {f"input_{place}:0": graph_shape(entry.shape) for place, entry in enumerate(traced.inputs)}
     inputs = {f"input_{place}:0": entry.name for place, entry in enumerate(traced.inputs)}
     variables = {f"weight_{place}:0": path for place, path in enumerate(traced.variables)}
@@ -85,11 +97,11 @@ def _name_values(graph: ir.Graph, traced: Traced) -> None:
             value.shape = None  # tf2onnx's are not always right; they are inferred again
 
 
-def _fix_constants(graph: ir.Graph, traced: Traced) -> None:
+def fix_constants(graph: ir.Graph, constants: Mapping[str, Array]) -> None:
     """Inputs that stand for constants become initializers."""
-    for value in [value for value in graph.inputs if name_of(value) in traced.constants]:
+    for value in [value for value in graph.inputs if name_of(value) in constants]:
         graph.inputs.remove(value)
-        value.const_value = ir.tensor(traced.constants[name_of(value)], name=value.name)
+        value.const_value = ir.tensor(constants[name_of(value)], name=value.name)
         graph.register_initializer(value)
 
 
@@ -98,11 +110,31 @@ def _write_site(graph: ir.Graph, names: GraphNames, node: ir.Node, handler: Whol
     weights = dict(zip(site.weights, inputs, strict=True))
     for name, (shape, dtype) in site.weights.items():
         weights[name].shape, weights[name].dtype = ir.Shape(shape), onnx_dtype(dtype)
-    x.shape, x.dtype = graph_shape(site.input_shape), onnx_dtype(site.input_dtype)
-    writer = Writer(graph, names, site.name.replace("#", "_"))
+    x.shape, x.dtype = graph_shape(site.input_shape, site.batch), onnx_dtype(site.input_dtype)
+    writer = Writer(graph, names, site.name.replace("#", "_"), site.batch)
     result = handler.write(writer, site, x, weights)
     graph.insert_before(node, writer.nodes)
-    _replace(graph, node, result)
+    _replace(graph, node, [result])
+
+
+def _write_loop(graph: ir.Graph, names: GraphNames, node: ir.Node, loop: Loop, traced: Traced) -> None:
+    """A Scan whose body is the loop's step, converted and lowered as the model itself is."""
+    model = ir.from_proto(onnx_from_function(loop.function, traced.scopes))
+    body = model.graph
+    fix_constants(body, loop.constants)
+    inputs = step_inputs(loop, body)
+    for value in _values(body):
+        value.name = names.values.unique(name_in(loop.name, name_of(value).removesuffix(":0")))
+        if value not in body.inputs:
+            value.shape = None
+    _lower_nodes(body, names, traced)
+    _pass_outputs_through(body)
+    passes.RemoveUnusedNodesPass()(model)
+    add_functions(model)
+    _infer_shapes(model)
+    scan = scan_node(loop, node, body_graph(body, inputs, loop, node, graph), names)
+    graph.insert_before(node, [scan])
+    _replace(graph, node, scan.outputs)
 
 
 def _write_boundary(graph: ir.Graph, names: GraphNames, node: ir.Node, end: CallEnd) -> None:
@@ -113,16 +145,17 @@ def _write_boundary(graph: ir.Graph, names: GraphNames, node: ir.Node, end: Call
     value.name = names.values.unique(name)
     value.shape, value.dtype = graph_shape(end.shape), onnx_dtype(end.dtype)
     graph.insert_before(node, [identity])
-    _replace(graph, node, value)
+    _replace(graph, node, [value])
 
 
-def _replace(graph: ir.Graph, node: ir.Node, value: ir.Value) -> None:
-    """Use ``value`` for the opaque node's output, and for the ``ensure_shape`` behind it."""
-    for user in node.outputs[0].consumers():
-        if user.op_type == "Identity" and user.outputs[0] not in graph.outputs:
-            ir.convenience.replace_all_uses_with(user.outputs, [value])
-            graph.remove(user, safe=True)
-    ir.convenience.replace_all_uses_with(node.outputs, [value])
+def _replace(graph: ir.Graph, node: ir.Node, values: Sequence[ir.Value]) -> None:
+    """Use ``values`` for the opaque node's outputs, and for the ``ensure_shape`` behind each."""
+    for output, value in zip(node.outputs, values, strict=True):
+        for user in output.consumers():
+            if user.op_type == "Identity" and user.outputs[0] not in graph.outputs:
+                ir.convenience.replace_all_uses_with(user.outputs, [value])
+                graph.remove(user, safe=True)
+    ir.convenience.replace_all_uses_with(node.outputs, values)
     graph.remove(node, safe=True)
 
 

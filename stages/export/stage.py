@@ -14,7 +14,7 @@ from ..keras_io import call_model, model_inputs
 from ..keras_layers import layer_paths, variable_paths
 from ..measure import first_not_finite
 from ..plan import Array, Recipe, Variable
-from .convert import onnx_from_traced
+from .convert import onnx_from_function
 from .lower import boundaries_in, lowered, ports, weights_in
 from .refusals import refuse_unsupported
 from .trace import trace
@@ -36,7 +36,7 @@ class Export:
         progress.step("tracing the Keras model")
         traced = trace(job.model, job.inputs)
         progress.step(f"converting {len(traced.boundaries)} layer calls to ONNX")
-        model = lowered(onnx_from_traced(traced), traced, job.model.name)
+        model = lowered(onnx_from_function(traced.function, traced.scopes), traced, job.model.name)
         inputs, outputs = ports(model, traced)
         boundaries, unkept = boundaries_in(model, traced)
         weights = {name: _recipe(path, variables[path]) for name, path in weights_in(model).items()}

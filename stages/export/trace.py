@@ -1,31 +1,30 @@
 """Traces a Keras model into one TensorFlow function whose weights are arguments.
 
 Every layer call ends in an opaque operation (its boundary), so that no rewrite crosses it, and a layer with a handler
-is one opaque operation over (input, *weights). TensorFlow's ``PyFunc`` serves for both: it is never run, takes any
-inputs, and its token tells which entry of ``Traced`` it stands for. What it gives has no static shape, hence the
-``ensure_shape`` behind it.
+is one opaque operation over (input, *weights); so is a loop over time steps (recurrence.py). The operation's token
+tells which entry of ``Traced`` it stands for.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import keras
-import numpy as np
-import onnx_ir as ir
 import tensorflow as tf
 
 from ..errors import TorchgraftError, UnsupportedError
 from ..keras_io import KerasInput, call_model, model_inputs, named_outputs
 from ..keras_layers import LayerCall, intercepted_calls, variable_paths
 from ..plan import Array
+from .opaque import BOUNDARY, SITE, eager_constants, opaque
+from .recurrence import Loop, Recurrences
+from .stepping import fused_gates, on_all_steps, runs_all_steps, zero_states
 from .whole import Site, WholeLayer, whole_layer
-
-SITE, BOUNDARY = "site", "boundary"
+from .writer import BATCH
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,7 @@ class Traced:
         outputs: names of the model's outputs, in order.
         sites: the calls that a handler writes, by token.
         boundaries: the outputs of all calls, by token.
+        loops: the loops over time steps, by token.
         scopes: name scope of a call → layer path, for messages.
         constants: arrays that the model holds outside its variables, by the name of the function's extra argument.
     """
@@ -63,6 +63,7 @@ class Traced:
     outputs: tuple[tuple[str, tuple[int | None, ...], str], ...]
     sites: tuple[tuple[WholeLayer, Site], ...]
     boundaries: tuple[CallEnd, ...]
+    loops: tuple[Loop, ...]
     scopes: Mapping[str, str]
     constants: Mapping[str, Array]
 
@@ -74,7 +75,12 @@ class _Tracer:
     sites: list[tuple[WholeLayer, Site]] = field(default_factory=list)
     boundaries: list[CallEnd] = field(default_factory=list)
     scopes: dict[str, str] = field(default_factory=dict)
+    calls: list[LayerCall] = field(default_factory=list)
+    batch: str = BATCH
     failure: TorchgraftError | None = None
+
+    def __post_init__(self) -> None:
+        self.recurrences = Recurrences(lambda: (self.calls[-1].name if self.calls else "loop", self.batch))
 
     @contextmanager
     def traceable(self, where: str) -> Iterator[None]:
@@ -96,11 +102,20 @@ class _Tracer:
         scope = re.sub(r"[^A-Za-z0-9_./-]", "_", call.name)
         scope = scope if scope[0].isalnum() else f"_{scope}".replace("_", "L", 1)
         self.scopes[scope] = call.path
+        self.calls.append(call)
         with tf.name_scope(f"{scope}/"):
             handler = _handler(call.layer, args, kwargs)
             with self.traceable(f"layer {call.path}"):
-                result = original(*args, **kwargs) if handler is None else self._whole(handler, call, args[0])
-            return self._marked(call, result)
+                if handler is not None:
+                    result = self._whole(handler, call, args[0])
+                elif runs_all_steps(call.layer, args):
+                    outside, self.batch = self.batch, f"{self.batch} x {args[0].shape[1]}"
+                    result = on_all_steps(call.layer, args, kwargs)
+                    self.batch = outside
+                else:
+                    result = original(*args, **kwargs)
+            self.calls.pop()
+            return result if call.inner else self._marked(call, result)
 
     def _whole(self, handler: WholeLayer, call: LayerCall, x: tf.Tensor) -> tf.Tensor:
         layer = call.layer
@@ -116,8 +131,9 @@ class _Tracer:
             input_shape=shape,
             output_shape=tuple(layer.compute_output_shape(shape)),
             input_dtype=x.dtype.name,
-            dtype=next((weight.dtype.name for weight in weights.values()), x.dtype.name),
+            dtype=handler.dtype(layer) if handler.dtype else _dtype_of([*weights.values(), x]),
             weights={name: (tuple(weight.shape), weight.dtype.name) for name, weight in weights.items()},
+            batch=self.batch,
         )
         reason = handler.refuse(site)
         if reason:
@@ -140,11 +156,17 @@ class _Tracer:
         return keras.tree.pack_sequence_as(result, flat)
 
 
+def _dtype_of(tensors: list[tf.Tensor]) -> str:
+    return str(tensors[0].dtype.name)
+
+
 def _handler(layer: keras.Layer, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> WholeLayer | None:
     """The handler for this call, if its one argument is a tensor and the handler knows what a mask means."""
     handler = whole_layer(layer)
     if handler is None or len(args) != 1 or not isinstance(args[0], tf.Tensor):
         return None
+    if any(value is True for name, value in kwargs.items() if name != "training"):
+        return None  # a way of its own to call the layer: ReversibleEmbedding's reverse=True
     return None if handler.reads_mask and kwargs.get("mask") is not None else handler
 
 
@@ -158,31 +180,25 @@ def _untraceable(error: Exception, where: str) -> UnsupportedError:
     )
 
 
-def onnx_dtype(name: str) -> ir.DataType:
-    """Of a numpy name: "float32" → FLOAT."""
-    return ir.DataType.from_numpy(np.dtype(name))
-
-
-def opaque(token: str, inputs: Sequence[tf.Tensor], shape: Any, dtype: tf.DType) -> tf.Tensor:
-    """One operation that TensorFlow cannot look into."""
-    result = tf.raw_ops.PyFunc(input=list(inputs), token=token, Tout=[dtype], name="opaque")[0]
-    return tf.ensure_shape(result, shape, name="opaque_shape")
-
-
 def trace(model: keras.Model, given: Mapping[str, Array]) -> Traced:
     """Run ``model`` once on symbols.
 
     ``given`` has an array for every input name; its sizes beyond the batch are those of the graph.
     """
     inputs = model_inputs(model, given)
-    variables = variable_paths(model)
+    variables, zeros = variable_paths(model), zero_states(model)
     tracer = _Tracer()
     outputs: list[tuple[str, tuple[int | None, ...], str]] = []
 
     def function(*arguments: tf.Tensor) -> list[tf.Tensor]:
         tensors, weights = arguments[: len(inputs)], arguments[len(inputs) :]
-        scope = keras.StatelessScope(state_mapping=list(zip(variables.values(), weights, strict=True)))
-        with scope, intercepted_calls(model, tracer.around), tracer.traceable(f"model {model.name}"):
+        values = [
+            zeros[id(variable)]() if id(variable) in zeros else weight
+            for variable, weight in zip(variables.values(), weights, strict=True)
+        ]
+        scope = keras.StatelessScope(state_mapping=list(zip(variables.values(), values, strict=True)))
+        steps, calls = tracer.recurrences.collected(), intercepted_calls(model, tracer.around)
+        with scope, steps, fused_gates(model), calls, tracer.traceable(f"model {model.name}"):
             named = named_outputs(model, call_model(model, tensors, [entry.name for entry in inputs]))
         outputs.extend((name, tuple(value.shape), value.dtype.name) for name, value in named.items())
         return list(named.values())
@@ -200,23 +216,7 @@ def trace(model: keras.Model, given: Mapping[str, Array]) -> Traced:
         tuple(outputs),
         tuple(tracer.sites),
         tuple(tracer.boundaries),
+        tuple(tracer.recurrences.loops),
         tracer.scopes,
-        _constants(concrete),
+        eager_constants(concrete.graph.captures),
     )
-
-
-def _constants(concrete: Any) -> dict[str, Array]:
-    """What the function reaches beside its arguments: tensors that a layer made once, outside its variables.
-
-    Raises:
-        UnsupportedError: it reaches a TensorFlow variable, whose value would be frozen unseen.
-    """
-    found = {}
-    for outer, inner in concrete.graph.captures:
-        if inner.dtype == tf.resource:
-            raise UnsupportedError(
-                f"the model uses a TensorFlow variable or table that Keras does not track ({inner.name})",
-                fix="create it with add_weight, or assign it to an attribute of a layer as a keras.Variable",
-            )
-        found[inner.name] = outer.numpy()
-    return found

@@ -15,9 +15,9 @@ Size = int | str | None
 BATCH = "batch"
 
 
-def graph_shape(sizes: Sequence[Size]) -> ir.Shape:
+def graph_shape(sizes: Sequence[Size], batch: str = BATCH) -> ir.Shape:
     """A Keras shape, its free batch under one name."""
-    return ir.Shape([BATCH if size is None and axis == 0 else size for axis, size in enumerate(sizes)])
+    return ir.Shape([batch if size is None and axis == 0 else size for axis, size in enumerate(sizes)])
 
 
 class Names:
@@ -50,13 +50,15 @@ class Writer:
         graph: gets the constants.
         names: of nodes and values in the whole graph.
         prefix: of every name.
+        batch: what the free first size is called.
     """
 
-    def __init__(self, graph: ir.Graph, names: GraphNames, prefix: str) -> None:
+    def __init__(self, graph: ir.Graph, names: GraphNames, prefix: str, batch: str = BATCH) -> None:
         self.nodes: list[ir.Node] = []
         self._graph = graph
         self._names = names
         self._prefix = prefix
+        self._batch = batch
 
     def op(
         self,
@@ -64,21 +66,29 @@ class Writer:
         inputs: Sequence[ir.Value | None],
         *,
         shape: Sequence[Size] | None = None,
+        dtype: ir.DataType | None = None,
         domain: str = "",
         main: bool = False,
         label: str = "",
         **attributes: Any,
     ) -> ir.Value:
-        """Add a node with one output. ``main``: it bears the layer's own name; ``label``: its name inside the layer."""
+        """Add a node with one output, of ``dtype`` or that of its first input.
+
+        ``main``: it bears the layer's own name; ``label``: its name inside the layer.
+        """
         name = self._names.nodes.unique(self._prefix if main else f"{self._prefix}/{label or op_type}")
         node = ir.node(op_type, inputs, attributes, domain=domain, name=name)
         value = node.outputs[0]
         value.name = self._names.values.unique(f"{name}/value" if main else name)
-        dtype = next((given.dtype for given in inputs if given is not None and given.dtype is not None), None)
+        dtypes = (given.dtype for given in inputs if given is not None and given.dtype is not None)
+        dtype = dtype or next(dtypes, None)
         value.type = ir.TensorType(dtype) if dtype is not None else None
-        value.shape = graph_shape(shape) if shape is not None else None
+        value.shape = graph_shape(shape, self._batch) if shape is not None else None
         self.nodes.append(node)
         return value
+
+    def cast(self, value: ir.Value, dtype: ir.DataType, *, main: bool = False) -> ir.Value:
+        return self.op("Cast", [value], shape=sizes_of(value), dtype=dtype, main=main, to=dtype.value)
 
     def constant(self, array: Array, name: str) -> ir.Value:
         """A constant of the graph."""
@@ -124,6 +134,11 @@ def name_of(value: ir.Value) -> str:
     """The name that every value of a graph has."""
     assert value.name, "a value without a name"
     return value.name
+
+
+def onnx_dtype(name: str) -> ir.DataType:
+    """Of a numpy name: "float32" → FLOAT."""
+    return ir.DataType.from_numpy(np.dtype(name))
 
 
 def known(value: ir.Value) -> tuple[int, ...]:

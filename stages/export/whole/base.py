@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import keras
 import onnx_ir as ir
 
-from ..writer import Writer
+from ..writer import BATCH, Writer
 
 Weights = Mapping[str, ir.Value]
 
@@ -28,6 +28,7 @@ class Site:
         input_shape, output_shape: in Keras layout, without the activation; None where free.
         input_dtype, dtype: of input and output.
         weights: attribute of the layer → (shape, dtype) of the weight, in order of the opaque operation's inputs.
+        batch: what the batch is called where it is free: not the model's, where all time steps are one batch.
     """
 
     layer: keras.Layer
@@ -37,6 +38,7 @@ class Site:
     input_dtype: str
     dtype: str
     weights: Mapping[str, tuple[tuple[int, ...], str]]
+    batch: str = BATCH
 
     @property
     def channels_last(self) -> bool:
@@ -63,6 +65,7 @@ class WholeLayer:
         write: (writer, site, input, weights by attribute) → output in Keras layout.
         refuse: why it cannot write this call, or "".
         applies: whether the layer is one for the handler at all; where it is not, TensorFlow's own operations stand.
+        dtype: of the output, where it is neither that of the weights nor, without weights, that of the input.
         reads_mask: the layer computes something else when it gets a mask; TensorFlow's own operations stand then.
     """
 
@@ -71,4 +74,5 @@ class WholeLayer:
     weights: tuple[str, ...] = ()
     refuse: Callable[[Site], str] = accepts_all
     applies: Callable[[keras.Layer], bool] = lambda _: True
+    dtype: Callable[[keras.Layer], str] | None = None
     reads_mask: bool = False

@@ -306,12 +306,6 @@ def test_tracing_leaves_the_model_as_it_was():
 
 
 REFUSED = {
-    "recurrent": (lambda: layers.LSTM(3, name="bad"), (5, 2), "layers that run over time steps are not supported yet"),
-    "repeated over time": (
-        lambda: layers.TimeDistributed(layers.Dense(2), name="bad"),
-        (5, 2),
-        "layers that run over time steps are not supported yet",
-    ),
     "bfloat16": (
         lambda: layers.Conv1D(2, 2, dtype="mixed_bfloat16", name="bad"),
         (5, 2),

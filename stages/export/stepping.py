@@ -1,0 +1,80 @@
+"""What is particular to Keras' layers over time steps while a model is traced.
+
+1. TimeDistributed calls its layer once a step; traced, it calls it once on all steps, as one longer batch:
+   (N, T, …) → (N·T, …) → (N·T, …) → (N, T, …). That is the same wherever the layer treats its samples alike, which
+   stage 3 shows.
+2. LSTMCell and GRUCell compute the same with ``implementation`` 1 (a product for each gate) and 2 (one for all):
+   traced, it is 2.
+3. The states of a ``stateful`` layer are variables. Where they are all zeros (a new model, or after ``reset_state()``)
+   they are the zeros that every other layer starts with, and no weights; else the model goes on from where it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ..keras_layers import layer_paths
+
+FUSING = (keras.layers.LSTMCell, keras.layers.GRUCell)
+
+
+def on_all_steps(layer: keras.layers.TimeDistributed, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tf.Tensor:
+    """Case 1, for a call of ``layer``."""
+    inputs, mask = args[0], kwargs.get("mask")
+    inner: dict[str, Any] = {}
+    if layer.layer._call_has_mask_arg and mask is not None:  # noqa: SLF001 - what TimeDistributed itself asks
+        inner["mask"] = _as_batch(mask)
+    if layer.layer._call_has_training_arg:  # noqa: SLF001
+        inner["training"] = kwargs.get("training")
+    result = layer.layer.call(_as_batch(inputs), **inner)
+    return tf.reshape(result, [-1, inputs.shape[1] or tf.shape(inputs)[1], *_sizes(result, 1)])
+
+
+def _as_batch(value: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(value, [-1, *_sizes(value, 2)])
+
+
+def _sizes(value: tf.Tensor, first: int) -> list[Any]:
+    """The sizes from axis ``first`` on; those that are free as tensors."""
+    free = tf.shape(value)
+    return [free[axis] if size is None else size for axis, size in enumerate(value.shape)][first:]
+
+
+def runs_all_steps(layer: keras.Layer, args: tuple[Any, ...]) -> bool:
+    """Whether case 1 holds: a TimeDistributed whose call is Keras' own, on one tensor."""
+    is_own = isinstance(layer, keras.layers.TimeDistributed) and type(layer).call is keras.layers.TimeDistributed.call
+    return is_own and len(args) == 1 and isinstance(args[0], tf.Tensor)
+
+
+@contextmanager
+def fused_gates(model: keras.Model) -> Iterator[None]:
+    """Case 2, for the time."""
+    split = [cell for cell in layer_paths(model).values() if type(cell) in FUSING and cell.implementation == 1]
+    try:
+        for cell in split:
+            cell.implementation = 2
+        yield
+    finally:
+        for cell in split:
+            cell.implementation = 1
+
+
+def zero_states(model: keras.Model) -> dict[int, Callable[[], tf.Tensor]]:
+    """Case 3: ``id`` of each state variable that holds zeros alone → what makes them in a trace."""
+    found = {}
+    for layer in layer_paths(model).values():
+        states = layer.states if isinstance(layer, keras.layers.RNN) and layer.stateful else None
+        for variable in keras.tree.flatten(states or []):
+            if not np.any(np.asarray(variable)):
+                found[id(variable)] = _zeros_like(tuple(variable.shape), variable.dtype)
+    return found
+
+
+def _zeros_like(shape: tuple[int, ...], dtype: str) -> Callable[[], tf.Tensor]:
+    return lambda: tf.zeros(shape, dtype)
