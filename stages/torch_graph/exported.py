@@ -39,7 +39,7 @@ class ExportedReading:
         self._results = [
             position for position, spec in enumerate(signature.output_specs) if spec.kind == OutputKind.USER_OUTPUT
         ]
-        self.ops, self.places, self.glue = _read(program.graph, self._keys, set(self._constants))
+        self.ops, self.places, self.glue = read_graph(program.graph, self._keys, set(self._constants))
         self.results = {
             path: node.name for node in program.graph.nodes if node.name in self.places for path in _module_paths(node)
         }
@@ -77,10 +77,16 @@ class _Interpreter(fx.Interpreter):
         return OpCall(op, self.env[activation], shape_of(n), lambda: super(_Interpreter, self).run_node(n))
 
 
-def _read(
+def read_graph(
     graph: fx.Graph, keys: Mapping[str, str], constants: set[str]
 ) -> tuple[dict[str, Op], dict[str, str], dict[str, Glue]]:
-    """The ops, the places of all activations, and the glue."""
+    """The ops, the places of all activations, and the glue of a graph of ATen calls.
+
+    Args:
+        graph: placeholders, and calls with their shapes in ``meta["val"]`` and their modules in ``nn_module_stack``.
+        keys: name of a placeholder → key of the state_dict.
+        constants: names of placeholders that hold neither an input nor something of the state_dict.
+    """
     ops: dict[str, Op] = {}
     places: dict[str, str] = {}
     glue: dict[str, Glue] = {}

@@ -1,31 +1,48 @@
-"""How a module is read: by ``torch.export``, else by forward hooks, else it is refused."""
+"""How a module is read: by ``torch.export``, else by recording a run of it, else it is refused."""
 
 from __future__ import annotations
 
 import copy
+import io
 import logging
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn.parameter import UninitializedParameter
+from torch.utils import _pytree as pytree
 
-from ..errors import MappingError, TorchgraftError, UnsupportedError
+from ..errors import DifferenceError, MappingError, TorchgraftError, UnsupportedError
+from .call import adapted, call_of
 from .exported import ExportedReading
-from .hooked import HookedReading
+from .generators import kept_generators, seed_generators
 from .reading import Reading
+from .recorded import RecordedReading
+from .writes import UnwrittenWeights
+
+#: How far a reading may be from the module itself, relative to the largest value: another kernel of torch's, no more.
+FAITHFUL = 1e-4
 
 
 def working_copy(module: nn.Module) -> nn.Module:
-    """A copy in eval mode that shares the parameters, so that running it leaves the user's module as it was.
+    """A copy in eval mode that shares the memory of the parameters, so that running it leaves the user's module alone.
 
-    Buffers are copied (a forward may write to them), parameters are not (they may be gigabytes, and nothing
-    here trains). A module that cannot be copied is refused.
+    Buffers are copied (a forward may write to them). Parameters are objects of their own over the user's memory, which
+    may be gigabytes: what is done to the copy's ``requires_grad``, ``grad`` or ``data`` is not done to the user's. A
+    module that cannot be copied is refused.
     """
-    shared = {id(parameter): parameter for parameter in module.parameters()}
+    lazy = [key for key, parameter in module.named_parameters() if isinstance(parameter, UninitializedParameter)]
+    if lazy:
+        raise MappingError(
+            f"no shape yet (a lazy module before its first call): {', '.join(lazy)}",
+            where=type(module).__name__,
+            fix="call the module once on an input of the right shape, or give its layers their sizes",
+        )
+    shared = {id(own): nn.Parameter(own.detach(), own.requires_grad) for own in module.parameters()}
     try:
         twin = copy.deepcopy(module, shared)
     except Exception as error:  # a user's __deepcopy__ may raise anything
@@ -34,6 +51,9 @@ def working_copy(module: nn.Module) -> nn.Module:
             where=type(module).__name__,
             fix="keep open files, locks and generators out of the module's attributes",
         ) from error
+    call = call_of(module)
+    if call is not None and call_of(twin) is None:
+        adapted(twin, call)  # a copy of an fx.GraphModule lacks what was put onto it
     return twin.eval()
 
 
@@ -42,20 +62,58 @@ def read(module: nn.Module, inputs: Sequence[torch.Tensor]) -> Reading:
 
     Raises:
         MappingError: its forward fails on these inputs.
-        UnsupportedError: it can neither be traced nor read by hooks.
+        DifferenceError: its forward is not deterministic.
+        UnsupportedError: its forward writes into its own weights, or can neither be traced nor recorded.
     """
-    twin = working_copy(module)
-    _run_once(twin, inputs)
+    expected = _own_outputs(module, inputs)
     try:
-        with torch.no_grad(), _quiet():
-            return ExportedReading(torch.export.export(twin, tuple(inputs), strict=False))
-    except Exception as error:  # noqa: BLE001 - torch.export raises whatever the tracing met; hooks answer all of it
+        with torch.no_grad(), kept_generators(), _quiet():
+            reading: Reading = ExportedReading(torch.export.export(working_copy(module), tuple(inputs), strict=False))
+        refusal = "torch.export: the graph does not compute what the module computes"
+    except Exception as error:  # noqa: BLE001 - torch.export raises whatever the tracing met; a recording answers it
         refusal = f"torch.export: {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
+    else:
+        if _is_faithful(reading, module, inputs, expected):
+            return reading
     try:
-        return HookedReading(working_copy(module), inputs)
+        reading = RecordedReading(working_copy(module), inputs)
+        same = _is_faithful(reading, module, inputs, expected)
+        refusal = f"{refusal}; {reading.how}: it does not give again what it recorded" if not same else refusal
     except TorchgraftError as error:
         error.details = (*error.details, refusal)
         raise
+    except Exception as error:
+        raise _unreadable(module, refusal, f"a recorded run: {type(error).__name__}: {error}") from error
+    if not same:
+        raise _unreadable(module, refusal)
+    return reading
+
+
+def _unreadable(module: nn.Module, *reasons: str) -> UnsupportedError:
+    return UnsupportedError(
+        "the module can neither be traced by torch.export nor read from a recorded run",
+        where=type(module).__name__,
+        fix="make forward a function of its inputs and its weights alone, on CPU tensors, without autograd inside and "
+        "without keeping results from one call to the next",
+        details=reasons,
+    )
+
+
+def _is_faithful(
+    reading: Reading, module: nn.Module, inputs: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]
+) -> bool:
+    """Whether the reading computes what the module itself computed, up to another kernel of torch's."""
+    made = reading.run(inputs, module.state_dict())
+    return len(made) == len(expected) and all(map(_close, made, expected))
+
+
+def _close(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
+    if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
+        return False
+    if not ours.is_floating_point() or not ours.numel():
+        return torch.equal(ours, theirs)
+    scale = float(theirs.nan_to_num(0.0, 0.0, 0.0).abs().max())
+    return torch.allclose(ours, theirs, rtol=0, atol=FAITHFUL * scale, equal_nan=True)
 
 
 @contextmanager
@@ -66,7 +124,7 @@ def _quiet() -> Iterator[None]:
     try:
         for logger in loggers:
             logger.setLevel(logging.CRITICAL + 1)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):  # torch prints the graph that it gave up
             warnings.simplefilter("ignore")
             yield
     finally:
@@ -74,16 +132,43 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _run_once(module: nn.Module, inputs: Sequence[torch.Tensor]) -> None:
-    with torch.no_grad(), user_forward(module, inputs):
-        module(*inputs)
+def _own_outputs(module: nn.Module, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """What the module itself gives, its tensors flattened.
+
+    One copy is run twice, under two seeds: a forward that draws random numbers in eval mode, or that changes what it
+    computes with, can prove nothing.
+    """
+    twin = working_copy(module)
+    guard = UnwrittenWeights(dict(twin.named_parameters()), type(module).__name__)
+    runs = []
+    for seed in (0, 1):
+        with torch.no_grad(), user_forward(module, inputs), guard:
+            seed_generators(seed)
+            result = twin(*(value.clone() for value in inputs))
+        runs.append([leaf.clone() for leaf in pytree.tree_leaves(result) if isinstance(leaf, torch.Tensor)])
+    first, second = runs
+    if len(first) != len(second) or not all(map(_equal, first, second)):
+        raise DifferenceError(
+            "forward is not deterministic in eval mode: two runs on the same inputs differ",
+            where=type(module).__name__,
+            fix="use torch.nn.Dropout, and guard random numbers and changes of state by `if self.training`",
+        )
+    return first
+
+
+def _equal(first: torch.Tensor, second: torch.Tensor) -> bool:
+    return first.shape == second.shape and torch.equal(first.nan_to_num(), second.nan_to_num())
 
 
 @contextmanager
 def user_forward(module: nn.Module, inputs: Sequence[torch.Tensor]) -> Iterator[None]:
-    """What the user's ``forward`` raises inside becomes a ForwardError with the user's file and line."""
+    """What the user's ``forward`` raises inside becomes a ForwardError with the user's file and line.
+
+    Random generators stand afterwards as before.
+    """
     try:
-        yield
+        with kept_generators():
+            yield
     except (Exception, SystemExit) as error:
         if isinstance(error, TorchgraftError):
             raise

@@ -387,12 +387,12 @@ class Counting(nn.Module):
         return self.b(torch.relu(x))
 
 
-def test_a_forward_that_cannot_be_traced_is_read_by_hooks_and_left_as_it_was() -> None:
+def test_a_forward_that_cannot_be_traced_is_read_from_a_run_and_left_as_it_was() -> None:
     reference = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
     module = Counting().train()
     before = {key: tensor.clone() for key, tensor in module.state_dict().items()}
     extraction = extract(randomized(reference), module, x=images(4, 6))
-    assert extraction.reading.how == "forward hooks"
+    assert extraction.reading.how == "a recorded run"
     assert str(extraction.plan["b.weight"]) == "2/weight"
     assert module.training
     assert (module.calls, float(module.seen)) == (0, 0.0)
@@ -400,7 +400,7 @@ def test_a_forward_that_cannot_be_traced_is_read_by_hooks_and_left_as_it_was() -
     assert not any(child._forward_hooks for child in module.modules())
 
 
-def test_a_module_that_neither_way_reads_is_refused_with_what_to_do() -> None:
+def test_a_parameter_that_an_untraceable_forward_reads_itself_is_placed() -> None:
     class Own(Counting):
         def __init__(self) -> None:
             super().__init__()
@@ -409,8 +409,34 @@ def test_a_module_that_neither_way_reads_is_refused_with_what_to_do() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return super().forward(x) * self.gain
 
-    with pytest.raises(UnsupportedError, match="gain") as failure:
-        extract(nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4)), Own(), x=images(4, 6))
+    class Gained(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.scale = nn.Linear(6, 5), nn.Linear(5, 4), nn.Parameter(torch.ones(4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.b(self.a(x).relu()) * self.scale
+
+    plan = extract(randomized(Gained()), Own(), x=images(4, 6)).plan
+    assert {key: str(recipe) for key, recipe in plan.recipes.items()} == {
+        "gain": "scale",
+        **{key: key.replace(".", "/") for key in ("a.weight", "a.bias", "b.weight", "b.bias")},
+    }
+
+
+def test_a_module_that_neither_way_reads_is_refused_with_what_to_do() -> None:
+    class Graduates(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.Linear(6, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            with torch.enable_grad():
+                x = x.clone().requires_grad_()
+                return torch.autograd.grad(self.a(x).square().sum(), x)[0]
+
+    with pytest.raises(UnsupportedError, match="without autograd") as failure:
+        extract(nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4)), Graduates(), x=images(4, 6))
     assert failure.value.exit_code == 5
     assert "torch.export" in str(failure.value)
 
