@@ -16,10 +16,12 @@ from layer_rows.attention import attention
 from layer_rows.case import Case
 from layer_rows.convolutions import convolutions, depthwise, transposed
 from layer_rows.dense import dense
-from layer_rows.identities import identities
+from layer_rows.identities import augmentations, identities
 from layer_rows.merging import merging
 from layer_rows.normalisation import normalisation
+from layer_rows.own import own
 from layer_rows.pooling import pooling
+from layer_rows.preprocessing import categories, preprocessing
 from layer_rows.reshaping import reshaping
 
 ROWS = (
@@ -33,6 +35,10 @@ ROWS = (
     merging,
     activations,
     identities,
+    augmentations,
+    categories,
+    preprocessing,
+    own,
     attention,
 )
 CASES: tuple[Case, ...] = tuple(one for rows in ROWS for one in rows())

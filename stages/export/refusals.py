@@ -59,13 +59,18 @@ REFUSED: tuple[Refusal, ...] = (
     ),
 )
 
+# They call their parts, an Equalization among them, while training alone.
+UNCALLED_PARTS = ("AugMix", "RandAugment", "RandomColorJitter")
+
 
 def refuse_unsupported(model: keras.Model) -> None:
     """Raise one UnsupportedError that lists every layer of ``model`` that cannot be exported."""
+    layers = layer_paths(model)
+    uncalled = tuple(f"{path}/" for path, layer in layers.items() if type(layer).__name__ in UNCALLED_PARTS)
     found = [
         (path, f"{path} ({type(layer).__name__}): {reason[0]}", reason[1])
-        for path, layer in layer_paths(model).items()
-        if (reason := _reason(layer))
+        for path, layer in layers.items()
+        if not path.startswith(uncalled) and (reason := _reason(layer))
     ]
     if found:
         raise UnsupportedError(

@@ -26,3 +26,40 @@ def identities() -> Iterator[Case]:
     yield case("normalization_inverted", MAP, layers.Normalization, invert=True)
     yield case("normalization_given", MAP, layers.Normalization, mean=[0.1] * 6, variance=[0.5, 1, 2, 3, 4, 5])
     yield case("normalization_scalar", MAP, layers.Normalization, axis=None)
+
+
+IMAGE = (9, 11, 3)
+AUGMENTATIONS = (
+    (layers.AugMix, {}),
+    (layers.CutMix, {}),
+    (layers.MaxNumBoundingBoxes, {"max_number": 3, "bounding_box_format": "xyxy"}),
+    (layers.MixUp, {}),
+    (layers.RandAugment, {}),
+    (layers.RandomBrightness, {"factor": 0.1}),
+    (layers.RandomColorDegeneration, {"factor": 0.5}),
+    (layers.RandomColorJitter, {}),
+    (layers.RandomContrast, {"factor": 0.2}),
+    (layers.RandomCrop, {"height": 7, "width": 9}),
+    (layers.RandomElasticTransform, {}),
+    (layers.RandomErasing, {}),
+    (layers.RandomFlip, {}),
+    (layers.RandomGaussianBlur, {}),
+    (layers.RandomGrayscale, {}),
+    (layers.RandomHue, {"factor": 0.2}),
+    (layers.RandomInvert, {"factor": 0.5}),
+    (layers.RandomPerspective, {}),
+    (layers.RandomPosterization, {"factor": 3}),
+    (layers.RandomRotation, {"factor": 0.2}),
+    (layers.RandomSaturation, {"factor": 0.2}),
+    (layers.RandomSharpness, {"factor": 0.2}),
+    (layers.RandomShear, {"x_factor": 0.1, "y_factor": 0.1}),
+    (layers.RandomTranslation, {"height_factor": 0.1, "width_factor": 0.1}),
+    (layers.RandomZoom, {"height_factor": 0.1}),
+    (layers.Solarization, {"value_range": (0, 1)}),
+)
+
+
+def augmentations() -> Iterator[Case]:
+    """What changes images while training alone."""
+    for kind, options in AUGMENTATIONS:
+        yield case(kind.__name__.lower(), IMAGE, kind, **options)

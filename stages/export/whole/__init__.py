@@ -6,6 +6,7 @@ import keras
 
 from .base import Site, WholeLayer
 from .batch_normalization import BATCH_NORMALIZATION
+from .categories import CATEGORY_ENCODING, DISCRETIZATION, INTEGER_LOOKUP
 from .conv import CONV, DEPTHWISE_CONV, SEPARABLE_CONV
 from .conv_transpose import CONV_TRANSPOSE
 from .dense import DENSE
@@ -39,6 +40,9 @@ WHOLE_LAYERS: tuple[WholeLayer, ...] = (
     REPEAT_VECTOR,
     PRELU,
     NORMALIZATION,
+    CATEGORY_ENCODING,
+    DISCRETIZATION,
+    INTEGER_LOOKUP,
 )
 
 # What a subclass may define and still compute what its base does.
