@@ -1,4 +1,4 @@
-"""TensorFlow operations that tf2onnx 1.17 does not know, written with those that it does."""
+"""TensorFlow operations that tf2onnx 1.17 does not know, or writes in a worse way, written anew."""
 
 from __future__ import annotations
 
@@ -47,6 +47,14 @@ def log1p(graph: Any, node: Any, name: str, args: Any) -> None:
     graph.make_node("Log", [shifted.output[0]], name=node.name, outputs=[target], **types)
 
 
+def select(graph: Any, node: Any, name: str, args: Any) -> None:
+    """SelectV2 is Where; tf2onnx 1.17 writes a sum of products, in which what is not chosen still counts if infinite."""
+    shape, dtype = graph.get_shape(node.output[0]), graph.get_dtype(node.output[0])
+    inputs, target = list(node.input), node.output[0]
+    graph.remove_node(node.name)
+    graph.make_node("Where", inputs, name=node.name, outputs=[target], shapes=[shape], dtypes=[dtype])
+
+
 def _replace(graph: Any, node: Any, op_type: str, combine: Callable[[str, str], tuple[str, list[str]]]) -> None:
     """Put ``op_type`` and one more operation, on its result and a one, in the place of ``node``."""
     source, target, types = _removed(graph, node)
@@ -68,4 +76,11 @@ def _one(graph: Any, name: str, types: dict[str, list[Any]]) -> str:
     return str(constant.output[0])
 
 
-TF_OPS: dict[str, Handler] = {"BiasAdd": bias_add, "Einsum": einsum, "Erfc": erfc, "Expm1": expm1, "Log1p": log1p}
+TF_OPS: dict[str, Handler] = {
+    "BiasAdd": bias_add,
+    "Einsum": einsum,
+    "Erfc": erfc,
+    "Expm1": expm1,
+    "Log1p": log1p,
+    "SelectV2": select,
+}
