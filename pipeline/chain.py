@@ -11,6 +11,7 @@ from typing import Protocol
 
 from ..stages.base import Artifacts, ImportedModule, Job, Progress, Silent, Stage, Verification, run_stage
 from ..stages.errors import TorchgraftError, UnsupportedError
+from .stated import check_stated
 
 IMPORTED = "the imported module"
 
@@ -38,6 +39,7 @@ def run_stages(job: Job, progress: StageProgress) -> tuple[Artifacts, dict[str, 
         TorchgraftError: with the stage, and those before it, in its details.
     """
     _check_backend()
+    check_stated(job)
     artifacts = Artifacts(job)
     timings: dict[str, float] = {}
     chain = stages()

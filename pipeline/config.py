@@ -234,6 +234,15 @@ class JobOptions(Options):
     target: TargetOptions | None = Field(
         None, description="Left out: the module that onnx2torch imports is the result."
     )
+    hints: dict[str, str] = Field(
+        default_factory=dict,
+        description="Key or module path → Keras variable or layer path; what `*` and `**` stand for is carried over. "
+        "`plan: runs/x/plan.json`: as an earlier run. Decides what values leave open; a wrong one is contradicted.",
+    )
+    allow_unmatched: list[str] = Field(
+        default_factory=list,
+        description="Keys (`head.*`) that keep your module's own value where Keras has nothing for them.",
+    )
     inputs: InputsOptions = Field(default_factory=lambda: InputsOptions(generate=GenerateOptions()))
     labels: LabelsOptions | None = None
     tolerance: ToleranceOptions = Field(default_factory=ToleranceOptions)

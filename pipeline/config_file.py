@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from ..stages.errors import UsageError
 from .config import JobOptions
+from .stated import is_plan
 from .yaml_file import KeyPath, YamlFile, read_yaml
 
 
@@ -23,11 +25,13 @@ class JobConfig:
         path: the config file; relative paths in it are relative to its folder.
         options: what it says.
         folder: where the outputs go, absolute.
+        hint_places: left side of each hint → "config.yaml:7".
     """
 
     path: Path
     options: JobOptions
     folder: Path
+    hint_places: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def base(self) -> Path:
@@ -43,6 +47,7 @@ class JobConfig:
         model = options.model
         named = [model.path, model.architecture, model.weights, options.inputs.file]
         named.append(options.labels.file if options.labels else None)
+        named += [keras for ours, keras in options.hints.items() if is_plan(ours, keras)]
         objects = [model.factory, *model.custom_objects.values(), options.inputs.factory]
         objects.append(options.labels.factory if options.labels else None)
         objects.append(options.target.object if options.target else None)
@@ -74,7 +79,7 @@ def read_config(path: str | Path) -> JobConfig:
         raise _usage_error(yaml, error) from None
     name = job_name(source, options)
     folder = source.parent / (options.output.folder if options.output else f"runs/{name}")
-    return JobConfig(source, options, folder.resolve())
+    return JobConfig(source, options, folder.resolve(), {ours: yaml.where(("hints", ours)) for ours in options.hints})
 
 
 def _usage_error(yaml: YamlFile, error: ValidationError) -> UsageError:

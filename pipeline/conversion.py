@@ -8,7 +8,7 @@ True
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +28,7 @@ from ..stages.base import (
 )
 from ..stages.plan import Array, Plan
 from .chain import IMPORTED, SilentStages, StageProgress, run_stages
+from .stated import hints_of, patterns_of
 
 if TYPE_CHECKING:
     import keras
@@ -136,6 +137,8 @@ def convert(
     probe_samples: int = 4,
     samples: int = 16,
     seed: int = 0,
+    hints: Mapping[str, str] | Plan | None = None,
+    allow_unmatched: Iterable[str] = (),
     progress: StageProgress | None = None,
 ) -> Conversion:
     """Graft the weights of a Keras model onto a PyTorch module.
@@ -150,6 +153,9 @@ def convert(
         probe_samples: how many samples are compared layer by layer.
         samples: how many inputs are generated where none are given.
         seed: of every random number.
+        hints: key or module path → Keras variable or layer path, what ``*`` and ``**`` stand for carried over; or a
+            previous Plan. Decides what values leave open; a wrong one is contradicted.
+        allow_unmatched: keys ("head.*") that keep the module's own value where Keras has nothing for them.
         progress: is told what is being done.
 
     Raises:
@@ -179,6 +185,8 @@ def convert(
         tolerance=tolerance,
         probe_samples=probe_samples,
         seed=seed,
+        hints=hints_of(hints, base),
+        allow_unmatched=patterns_of(allow_unmatched),
         model_source=f"the model {keras_model.name!r}" if hasattr(model, "layers") else str(model),
         model_notes=loaded.notes,
         module_source=_source(module),

@@ -69,7 +69,7 @@ def run_job(config: JobConfig, listener: Listener, *, force: bool = False) -> Ou
 def _convert(run_dir: RunDir, config: JobConfig, listener: Listener, start: float) -> Outcome:
     before = _hashes(config.input_files())
     with run_dir.staging() as staging:
-        order = WorkOrder(config.name, config.options, config.base, staging)
+        order = WorkOrder(config.name, config.options, config.base, staging, config.hint_places)
         result = run_worker(order, config.options.limits, listener)
         _refuse_changed(before)
         sources = _hashes([Path(source) for source in result["sources"]])

@@ -13,7 +13,8 @@ import sysconfig
 import threading
 import time
 import traceback
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from ..stages.base import Job, Tolerance
 from ..stages.errors import ResourceError, TorchgraftError, WorkerCrashedError
 from .config import JobOptions
 from .events import DONE, ERROR, EventWriter, error_to_json
+from .stated import hints_of
 
 # Names under which a process holds torchgraft: what it started with stands a second time as ``__mp_main__``.
 OURS = ("torchgraft", "__main__", "__mp_main__")
@@ -35,22 +37,24 @@ class WorkOrder:
         options: what its config says.
         base: the folder that paths in it are relative to.
         staging: where the files are to be written.
+        hint_places: left side of each hint → where the config says it.
     """
 
     name: str
     options: JobOptions
     base: Path
     staging: Path
+    hint_places: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        paths = {"base": str(self.base), "staging": str(self.staging)}
+        paths = {"base": str(self.base), "staging": str(self.staging), "hint_places": dict(self.hint_places)}
         return json.dumps({"name": self.name, "options": self.options.model_dump(mode="json"), **paths})
 
     @classmethod
     def from_json(cls, text: str) -> WorkOrder:
         data = json.loads(text)
         options = JobOptions.model_validate(data["options"])
-        return cls(data["name"], options, Path(data["base"]), Path(data["staging"]))
+        return cls(data["name"], options, Path(data["base"]), Path(data["staging"]), data["hint_places"])
 
 
 def main() -> None:
@@ -109,6 +113,7 @@ def load_job(order: WorkOrder) -> Job:
 
     options, base = order.options, order.base
     source = load.ModelSource(**options.model.model_dump())
+    load.seed_torch(options.seed)  # what the module keeps of its own (a new head) is the same in a rerun
     # The user's module first: it is quick to import, and a typing error in it should not wait for a training run.
     module = load.torch_module(options.target.object, options.target.kwargs, base) if options.target else None
     loaded = load.load_model(source, base)
@@ -132,6 +137,8 @@ def load_job(order: WorkOrder) -> Job:
         tolerance=Tolerance(options.tolerance.atol, options.tolerance.rtol),
         probe_samples=options.probe_samples,
         seed=options.seed,
+        hints=hints_of(options.hints, base, order.hint_places),
+        allow_unmatched=tuple(options.allow_unmatched),
         model_source=str(source),
         model_notes=loaded.notes,
         module_source=options.target.object if options.target else "the imported module",

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     import torch
 
 
+def seed_torch(seed: int) -> None:
+    """Seed the generator that a module's own values are drawn from."""
+    import torch
+
+    torch.manual_seed(seed)
+
+
 def torch_module(target: str, kwargs: Mapping[str, Any] | None = None, base: Path | None = None) -> torch.nn.Module:
     """Build what ``target`` names: a class, a function that returns a module, or a module as it stands.
 
