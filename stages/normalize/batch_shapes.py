@@ -1,7 +1,7 @@
 """Shapes that the graph computes from the batch: Shape → Slice → Concat → Reshape.
 
-The entries are followed through the nodes that move or multiply them, the batch as a stand-in number; a Reshape to them then
-has a known result, and is written with a constant.
+The entries are followed through the nodes that move or multiply them, the batch as a stand-in number; a Reshape to
+them then has a known result, and is written with a constant.
 """
 
 from __future__ import annotations

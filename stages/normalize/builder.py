@@ -25,7 +25,7 @@ class Builder:
         nodes: in execution order.
         weights: name of a weight input → (value, Recipe).
         constants: the initializers.
-        numbers: name of a value that is one number throughout → the number.
+        spread: name of a value that repeats a smaller one along some axes → the smaller one.
         entries: name of a value that is a shape → its entries (batch_shapes.py).
         kept_values: names of the raw values that outputs and boundaries are.
         kept: how many Transposes and Gathers had to be written because a layout did not fit.
@@ -40,9 +40,16 @@ class Builder:
         self._names: set[str] = set()
         self._by_expression: dict[Expression, ir.Value] = {}
         self._by_content: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
-        self.numbers: dict[str, Array] = {}
+        self.spread: dict[str, Held] = {}
         self.entries: dict[str, Array] = {}
         self._converted: dict[tuple[str, Layout, Layout], ir.Value] = {}
+
+    def inner(self) -> Builder:
+        """For the body of a node: nodes of its own, the same names, weights and constants."""
+        made = Builder(self.kept_values)
+        made.weights, made.constants, made._names = self.weights, self.constants, self._names
+        made._by_expression, made._by_content = self._by_expression, self._by_content
+        return made
 
     def unique(self, name: str) -> str:
         """``name``, or ``name#2`` … where it is taken. Dots would part a torch module path."""

@@ -11,8 +11,9 @@ long as Transposes are left and the wishes change. The round that leaves fewest 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import onnx_ir as ir
 
@@ -24,6 +25,7 @@ from .fold import folded
 from .held import Constant, Held, View, Weight, shape_of
 from .layout import Layout
 from .rules import KERAS_LAYOUT, RULES
+from .scan import body_of, border_wishes, rewrite_scan
 from .shapes import infer_missing
 from .site import Rule, Site, operator_of
 
@@ -66,6 +68,10 @@ def wishes_up(graph: ir.Graph, held: Mapping[str, Held]) -> dict[str, Layout]:
     """Raw value name → the layout that the nodes below it would like; of several, that of the first to run."""
     wishes: dict[str, Layout] = {}
     for node in reversed(graph):
+        if node.op_type == "Scan":
+            wishes.update(wishes_up(body_of(node), held))
+            wishes.update((name, wish) for name, wish in border_wishes(node, wishes) if not wish.is_plain)
+            continue
         layout = _wish_for(node, wishes, held)
         if layout is None:
             continue
@@ -96,15 +102,35 @@ def pass_down(raw: Graph, graph: ir.Graph, wishes: Mapping[str, Layout]) -> Pass
     for name, initializer in graph.initializers.items():
         assert initializer.const_value is not None, f"initializer {name} has no value"
         held[name] = Constant(initializer.const_value.numpy())
+    _nodes_down(graph, builder, held, wishes, rewrites)
+    return Pass(builder, inputs, held, tuple(rewrites))
+
+
+def _nodes_down(
+    graph: ir.Graph, builder: Builder, held: dict[str, Held], wishes: Mapping[str, Layout], rewrites: list[Rewrite]
+) -> None:
+    """Rewrite the nodes of the graph or of a body in it; ``held`` gets what is held for their outputs."""
     for node in graph:
         given = [None if value is None else held[value.name or ""] for value in node.inputs]
         infer_missing(node, given)
-        results = with_entries(node, given, _rewrite(node, given, builder, wishes, rewrites), builder)
+        if node.op_type == "Scan":
+            site = Site("scan", node=node, held=given, builder=builder, wanted=wishes, rewrites=rewrites)
+            results: Sequence[Held] = rewrite_scan(site, partial(_body_down, site, held))
+        else:
+            results = with_entries(node, given, _rewrite(node, given, builder, wishes, rewrites), builder)
         for output, result in zip(node.outputs, results, strict=True):
             held[output.name or ""] = result
             if result.shape is not None:
                 output.shape = ir.Shape(result.shape)
-    return Pass(builder, inputs, held, tuple(rewrites))
+
+
+def _body_down(
+    site: Site, held: dict[str, Held], body: ir.Graph, builder: Builder, entering: Mapping[str, Held]
+) -> Mapping[str, Held]:
+    """All values have names of their own, those of bodies, too: one table of what is held serves."""
+    held.update(entering)
+    _nodes_down(body, builder, held, site.wanted, site.rewrites)
+    return held
 
 
 def _input(builder: Builder, graph: ir.Graph, name: str, wishes: Mapping[str, Layout]) -> View:

@@ -16,6 +16,11 @@ from .held import Constant, Held
 _LIMIT = 1_000_000
 
 
+def opset_of(node: ir.Node) -> int:
+    """The version of ONNX's own operators; the body of a node does not say it again."""
+    return (node.graph.opset_imports.get("") if node.graph is not None else None) or 17
+
+
 def folded(node: ir.Node, given: Sequence[Held | None]) -> list[Held] | None:
     """The results of a node over constants alone; None where it is not one, or where they are large."""
     arrays = [held.array for held in given if isinstance(held, Constant)]
@@ -27,7 +32,7 @@ def folded(node: ir.Node, given: Sequence[Held | None]) -> list[Held] | None:
 
 def computed(node: ir.Node, arrays: Sequence[Array]) -> list[Array]:
     """The node's outputs for ``arrays``, one for each input."""
-    opset = node.graph.opset_imports[""] if node.graph is not None else 17
+    opset = opset_of(node)
     proto = onnx.helper.make_model(
         onnx.helper.make_graph(
             [ir.to_proto(node)],

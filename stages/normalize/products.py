@@ -13,10 +13,26 @@ _PRODUCTS = ("MatMul", "Gemm", "Conv")
 
 def stands_alone(site: Site, index: int) -> bool:
     """Whether input ``index`` is a product that nothing else depends on and no output shows, by the raw graph."""
+    return _is_open(site, site.node.inputs[index])
+
+
+def open_addends(site: Site, index: int) -> list[int]:
+    """Where input ``index`` is a sum that nothing else depends on: the places of those addends that stand alone."""
     value = site.node.inputs[index]
+    node = None if value is None or _is_seen(site, value) else value.producer()
+    if node is None or node.op_type != "Add":
+        return []
+    return [place for place, addend in enumerate(node.inputs) if _is_open(site, addend)]
+
+
+def _is_seen(site: Site, value: ir.Value) -> bool:
+    return len(value.uses()) > 1 or value.is_graph_output() or value.name in site.builder.kept_values
+
+
+def _is_open(site: Site, value: ir.Value | None) -> bool:
     while value is not None:
         node = value.producer()
-        if node is None or len(value.uses()) > 1 or value.is_graph_output() or value.name in site.builder.kept_values:
+        if node is None or _is_seen(site, value):
             return False
         if node.op_type in _PRODUCTS:
             return True

@@ -8,6 +8,7 @@ import onnx
 import onnx_ir as ir
 
 from ..base import Graph
+from .fold import opset_of
 from .held import Constant, Held, shape_of
 
 # The value of a constant input decides a shape only where it is short: axes, sizes, repeats.
@@ -39,7 +40,7 @@ def infer_missing(node: ir.Node, given: Sequence[Held | None]) -> None:
         for value, held in zip(node.inputs, given, strict=True)
         if value is not None and isinstance(held, Constant) and held.array.size <= _TELLING
     }
-    opset = node.graph.opset_imports[""] if node.graph is not None else 17
+    opset = opset_of(node)
     try:
         found = onnx.shape_inference.infer_node_outputs(
             onnx.defs.get_schema(node.op_type, opset),

@@ -22,6 +22,7 @@ class Site:
         node: the raw node.
         held: what is held for each of its inputs; None for one that is left out.
         wanted: raw value name → layout in which the nodes below would like it (a wish, never a must).
+        rewrites: the report.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Site:
         self.held = tuple(held)
         self.builder = builder
         self.wanted = wanted
-        self._rewrites = rewrites
+        self.rewrites = rewrites
 
     @property
     def name(self) -> str:
@@ -121,10 +122,10 @@ class Site:
         return dict(self.node.attributes)
 
     def applied(self, what: str) -> None:
-        self._rewrites.append(Rewrite(self.rule, self.name, True, what))
+        self.rewrites.append(Rewrite(self.rule, self.name, True, what))
 
     def refuse(self, why: str) -> None:
-        self._rewrites.append(Rewrite(self.rule, self.name, False, why))
+        self.rewrites.append(Rewrite(self.rule, self.name, False, why))
 
 
 @dataclass(frozen=True)

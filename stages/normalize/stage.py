@@ -14,6 +14,7 @@ from ..onnx_functions import add_functions
 from .driver import Pass, rewritten
 from .held import View
 from .names import name_by_boundary
+from .scan import alive, values_read
 from .shapes import with_port_shapes
 
 P = TypeVar("P", bound=Port)
@@ -42,7 +43,7 @@ def normalized(raw: Graph) -> NormalizedGraph:
     inputs = tuple(_tapped(port, done.inputs[port.value]) for port in raw.inputs)
     outputs = _outputs(raw.outputs, done)
     boundaries, unkept = _boundaries(raw.boundaries, done)
-    nodes = _alive(builder.nodes, {port.value for port in (*outputs, *boundaries)})
+    nodes = alive(builder.nodes, {port.value for port in (*outputs, *boundaries)})
     name_by_boundary(nodes, boundaries)
     model = _model(raw.model, done, nodes, [port.value for port in inputs], [port.value for port in outputs])
     used = {value.name for value in model.graph.inputs}
@@ -92,19 +93,9 @@ def _boundaries(boundaries: Sequence[Boundary], done: Pass) -> tuple[tuple[Bound
     return tuple(kept), unkept
 
 
-def _alive(nodes: Sequence[ir.Node], wanted: set[str]) -> list[ir.Node]:
-    """Those on which an output or a boundary depends: shape arithmetic that nothing reads any more falls away."""
-    alive = []
-    for node in reversed(nodes):
-        if any(value.name in wanted for value in node.outputs):
-            alive.append(node)
-            wanted |= {value.name or "" for value in node.inputs if value is not None}
-    return alive[::-1]
-
-
 def _model(raw: ir.Model, done: Pass, nodes: list[ir.Node], inputs: list[str], outputs: list[str]) -> ir.Model:
     builder = done.builder
-    read = {value for node in nodes for value in node.inputs if value is not None}
+    read = {value for node in nodes for value in values_read(node)}
     made = {value.name: value for node in nodes for value in node.outputs}
     given = {view.value.name: view.value for view in done.inputs.values()}
     weights = [value for value, _ in builder.weights.values() if value in read]

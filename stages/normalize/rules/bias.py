@@ -3,12 +3,15 @@
 1. (…, in) → (…, out), plus (out): the bias of that Gemm or Linear.
 2. The same with a Reshape between that splits the last axis, plus (heads, size): reshaped to (out).
 3. (N, C, …) of a Conv, plus (C): its bias, wherever the channels stand in Keras.
-4. What lies between is used elsewhere, too, or is a layer's output: an Add, as any other (broadcast.py).
+4. The sum of two products, plus (out): the bias of the first that has room for one, which is where a recurrent cell's
+   belongs that Keras adds last.
+5. What lies between is used elsewhere, too, or is a layer's output: an Add, as any other (broadcast.py).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 
 import onnx_ir as ir
 
@@ -16,7 +19,7 @@ from ...onnx_functions import DOMAIN
 from ...plan import Reshape
 from ..held import Held, View, Weight
 from ..layout import FreeShape, Layout
-from ..products import has_room_for_bias, stands_alone
+from ..products import has_room_for_bias, open_addends, stands_alone
 from ..site import Rule, Site
 from .broadcast import BROADCAST
 
@@ -24,20 +27,34 @@ from .broadcast import BROADCAST
 def rewrite(site: Site) -> list[Held]:
     for value, weight in ((0, 1), (1, 0)):
         view, bias = site.held[value], site.held[weight]
-        if isinstance(view, View) and isinstance(bias, Weight) and stands_alone(site, value):
-            made = _absorbed(site, view, bias)
-            if made is not None:
-                return [made]
+        if not isinstance(view, View) or not isinstance(bias, Weight):
+            continue
+        if stands_alone(site, value) and _absorbed(site, view, bias):
+            return [view]
+        if any(_absorbed(site, addend, bias) for addend in _addends(view, open_addends(site, value))):
+            return [view]
     return list(BROADCAST.rewrite(site))
 
 
-def _absorbed(site: Site, view: View, bias: Weight) -> View | None:
+def _addends(view: View, places: Sequence[int]) -> Iterator[View]:
+    """Case 4: the addends at ``places`` of the sum that ``view`` is, those of the sum's own shape."""
+    node = view.value.producer()
+    if node is None or node.op_type != "Add":
+        return
+    for place in places:
+        value = node.inputs[place]
+        if value is not None and value.shape == view.value.shape:
+            yield View(value, view.layout, view.shape)
+
+
+def _absorbed(site: Site, view: View, bias: Weight) -> bool:
+    """Whether the product that gives ``view`` has taken ``bias``."""
     product = _product(view)
     if product is None or view.shape is None:
-        return None
+        return False
     axes, order = _feature_axes(product, view)
     if axes is None or not _runs_along(bias.shape, view.shape, axes):
-        return None
+        return False
     recipe = bias.recipe
     if len(recipe.shape) != 1:
         recipe = recipe.then(Reshape(recipe.shape, (math.prod(recipe.shape),)))
@@ -47,7 +64,7 @@ def _absorbed(site: Site, view: View, bias: Weight) -> View | None:
     if product.domain == DOMAIN:
         product.op_type = "Linear"
     site.applied(f"is the bias of {product.name}")
-    return view
+    return True
 
 
 def _product(view: View) -> ir.Node | None:

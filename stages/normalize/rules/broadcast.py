@@ -4,7 +4,7 @@
 2. One stands in another layout: the others are brought into it. A weight goes there by its Recipe, a constant by
    moving its array; a value whose only longer axes keep their order by a Reshape.
 3. Inputs of two different layouts: that of the first input wins, and the others are transposed.
-4. An input that is one number throughout, in a shape that another input has already: the number (fill.py).
+4. An input that only repeats a smaller value, in a shape that another input has already: that value (fill.py).
 """
 
 from __future__ import annotations
@@ -21,23 +21,21 @@ def rewrite(site: Site) -> list[Held]:
     shape = site.output_shape()
     if shape is None:
         return site.as_in_keras("the rank is not known")
-    site.held = _numbers(site, shape)
+    site.held = _not_repeated(site, shape)
     layout = common_layout(site, len(shape))
     values = [_operand(site, index, layout) for index in range(len(site.held))]
     return site.emit(values, [layout])
 
 
-def _numbers(site: Site, shape: FreeShape) -> tuple[Held | None, ...]:
-    numbers = [
-        site.builder.numbers.get(held.value.name or "") if isinstance(held, View) else None for held in site.held
-    ]
+def _not_repeated(site: Site, shape: FreeShape) -> tuple[Held | None, ...]:
+    smaller = [site.builder.spread.get(held.value.name or "") if isinstance(held, View) else None for held in site.held]
     whole = any(
-        isinstance(held, View) and held.shape == shape and number is None
-        for held, number in zip(site.held, numbers, strict=True)
+        isinstance(held, View) and held.shape == shape and source is None
+        for held, source in zip(site.held, smaller, strict=True)
     )
     if not whole:
         return site.held
-    return tuple(held if number is None else Constant(number) for held, number in zip(site.held, numbers, strict=True))
+    return tuple(held if source is None else source for held, source in zip(site.held, smaller, strict=True))
 
 
 def common_layout(site: Site, rank: int) -> Layout:
