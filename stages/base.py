@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
+from .fit import Fit
+from .hints import Hint
 from .plan import Array, Move, Plan, Recipe, apply_moves, inverse_moves
 
 if TYPE_CHECKING:
@@ -59,6 +61,9 @@ class Job:
         tolerance: when arrays agree.
         probe_samples: how many of the samples are compared layer by layer.
         seed: of every random number.
+        fit: what is stated of how the module takes Keras' inputs and gives Keras' outputs; the rest is found.
+        hints: what is stated of the mapping: decides between candidates that values leave open.
+        allow_unmatched: patterns of keys that may keep the module's own value, where Keras has nothing for them.
         model_source / module_source: where they came from, for messages ("lenet.keras", "net.py:LeNet5").
         model_notes: how the model was read, where that is not plain ("by tf_keras, because …"), for the summary.
     """
@@ -73,6 +78,9 @@ class Job:
     model_source: str = "the Keras model"
     module_source: str = "the module"
     model_notes: tuple[str, ...] = ()
+    fit: Fit = Fit()
+    hints: tuple[Hint, ...] = ()
+    allow_unmatched: tuple[str, ...] = ()
 
     def check(self) -> None:
         lengths = {name: len(array) for name, array in self.inputs.items()}
@@ -345,8 +353,9 @@ class Extraction:
         plan: key → Recipe.
         state: the plan applied: key → array, bit-equal to its sources.
         reading: what can run the module and show its inner values again (a type of stages/torch_graph).
-        inputs: Keras input name → moves from the Keras array to what the module takes, in the order of its arguments.
-        outputs: Keras output name → (position among the module's flattened outputs, moves to the Keras array).
+        fit: how the module takes Keras' inputs and gives Keras' outputs. An output may be a Keras layer's: the module
+            then gives that layer's value, and compared is that.
+        not_given: Keras outputs that the module does not give, and what it gives instead; not compared.
         layers: the aligned boundaries.
         unaligned: boundary name → why it has no counterpart; reported as not compared.
         findings: worst first.
@@ -356,8 +365,8 @@ class Extraction:
     plan: Plan
     state: Mapping[str, Array]
     reading: Any
-    inputs: Mapping[str, tuple[Move, ...]]
-    outputs: Mapping[str, tuple[int, tuple[Move, ...]]]
+    fit: Fit
+    not_given: Mapping[str, str]
     layers: tuple[AlignedLayer, ...]
     unaligned: Mapping[str, str]
     findings: tuple[Finding, ...]

@@ -14,13 +14,16 @@ from ..base import (
     Finding,
     ImportedModule,
     Job,
+    NormalizedGraph,
     Progress,
     Run,
     Tolerance,
     Verification,
 )
+from ..fit import Fit, OutputFit
 from ..measure import agreement
 from ..plan import Array
+from ..torch_graph import Surroundings, activated, as_tensor
 from .accuracy import accuracy
 from .run_module import layers_of, outputs_of
 
@@ -29,17 +32,18 @@ class Compare:
     """See ``Stage``."""
 
     name: ClassVar[str] = "compare"
-    needs: ClassVar[tuple[type, ...]] = (Job, Verification, ImportedModule, Extraction)
+    needs: ClassVar[tuple[type, ...]] = (Job, NormalizedGraph, Verification, ImportedModule, Extraction)
     gives: ClassVar[type] = Comparison
 
     def run(self, artifacts: Artifacts, progress: Progress) -> Comparison:
         job, verification, extraction = artifacts[Job], artifacts[Verification], artifacts[Extraction]
         module = artifacts[ImportedModule].module if job.module is None else job.module
-        outputs = outputs_of(module, extraction, job.inputs, job.probe_samples, progress)
+        around = Surroundings(artifacts[ImportedModule], artifacts[NormalizedGraph])
+        outputs = outputs_of(module, extraction, around, job.inputs, progress)
         progress.step("comparing layers")
         kept = verification.keras.layers
         # Stage 3 may have kept fewer samples of each layer than were probed (see Run).
-        ours = layers_of(module, extraction, job.inputs, job.probe_samples)
+        ours = layers_of(module, extraction, around, job.inputs, job.probe_samples)
         ours = {name: array[: len(kept[name])] for name, array in ours.items() if name in kept}
         runs = {"keras": verification.keras, "onnxruntime": verification.normalized, "torch": Run(outputs, ours)}
         values = {name: run.layers for name, run in runs.items()}
@@ -50,9 +54,13 @@ class Compare:
             if (absent := [runtime for runtime, found in values.items() if name not in found])
         }
         return Comparison(
-            outputs=tuple(_agreements({name: run.outputs for name, run in runs.items()}, outputs, job.tolerance)),
+            outputs=tuple(_agreements(_given(runs, extraction.fit), outputs, job.tolerance)),
             layers=layers,
-            not_compared={**not_compared, **extraction.unaligned},
+            not_compared={
+                **not_compared,
+                **extraction.unaligned,
+                **{name: f"the module gives {layer} in its place" for name, layer in extraction.not_given.items()},
+            },
             accuracy=_accuracies(runs, job.labels),
             findings=_judged(extraction, layers),
         )
@@ -68,11 +76,39 @@ def _agreements(
                 yield agreement(name, (ours, theirs), values[ours][name], values[theirs][name], tolerance)
 
 
+def _given(runs: Mapping[str, Run], fit: Fit) -> dict[str, dict[str, Array]]:
+    """Runtime → what is compared with the module's outputs: the outputs, or the layers that the module gives."""
+    values: dict[str, dict[str, Array]] = {}
+    for runtime, run in runs.items():
+        found = {name: run.outputs[name] if name in run.outputs else run.layers.get(name) for name in fit.outputs}
+        values[runtime] = {
+            name: array if runtime == "torch" else _as_module_gives(fit.outputs[name], array)
+            for name, array in found.items()
+            if array is not None
+        }
+    for name in fit.outputs:  # a layer is kept for fewer samples than an output
+        held = [run[name] for run in values.values() if name in run]
+        fewest = min(map(len, held), default=0)
+        values = {
+            runtime: {**run, **({name: run[name][:fewest]} if name in run else {})} for runtime, run in values.items()
+        }
+    return values
+
+
+def _as_module_gives(fit: OutputFit, array: Array) -> Array:
+    """With the activation that the module ends in and Keras does not."""
+    if not fit.keras_activation:
+        return array
+    made: Array = activated(fit.keras_activation, as_tensor(array)).numpy()
+    return made
+
+
 def _accuracies(runs: Mapping[str, Run], labels: Array | None) -> dict[str, float]:
     """Accuracy of the first output in each runtime."""
     if labels is None:
         return {}
-    return {name: accuracy(next(iter(run.outputs.values())), labels) for name, run in runs.items()}
+    first = next(iter(runs["keras"].outputs))
+    return {name: accuracy(run.outputs[first], labels) for name, run in runs.items() if first in run.outputs}
 
 
 def _judged(extraction: Extraction, layers: Iterable[Agreement]) -> tuple[Finding, ...]:

@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import torch
 from torch import nn
-from torch.utils import _pytree as pytree
 
 from ..base import AlignedLayer, Extraction, Progress
-from ..plan import Array, Reshape, apply_moves
-from ..torch_graph import as_tensor, user_forward, working_copy
+from ..plan import Array, apply_moves
+from ..torch_graph import Surroundings, adapted, call_of_fit, fed, outputs_by_place, user_forward, working_copy
 
-#: Samples a forward call takes where the module's layout does not fix the number.
+#: Samples that a forward call takes.
 BATCH = 32
 
 
@@ -22,50 +21,40 @@ def state_tensors(extraction: Extraction) -> dict[str, torch.Tensor]:
     return {key: torch.from_numpy(array) for key, array in extraction.state.items()}
 
 
-def module_inputs(extraction: Extraction, inputs: Mapping[str, Array]) -> list[torch.Tensor]:
-    """Keras' inputs as the module takes them: in its order and layout, integers as int64."""
-    return [as_tensor(apply_moves(moves, inputs[name])) for name, moves in extraction.inputs.items()]
-
-
 def outputs_of(
-    module: nn.Module, extraction: Extraction, inputs: Mapping[str, Array], probe_samples: int, progress: Progress
+    module: nn.Module,
+    extraction: Extraction,
+    around: Surroundings,
+    inputs: Mapping[str, Array],
+    progress: Progress,
 ) -> dict[str, Array]:
-    """Output name → array in Keras layout, all samples, by the module's own ``forward``.
-
-    Where a Reshape lies between the module's output and Keras', it holds for ``probe_samples`` samples: batches are
-    then of that size, the last one filled up with its own first sample.
-    """
-    twin = working_copy(module)
+    """Name of each output, or layer, of ``extraction.fit`` → array in Keras layout, all samples, run by forward."""
+    twin = adapted(working_copy(module), call_of_fit(extraction.fit))
     state = state_tensors(extraction)
-    fixed = any(isinstance(move, Reshape) for _, moves in extraction.outputs.values() for move in moves)
-    size = probe_samples if fixed else BATCH
     total = len(next(iter(inputs.values())))
-    gathered: dict[str, list[Array]] = {name: [] for name in extraction.outputs}
-    for start, chunk, real in _chunks(inputs, total, size, fill=fixed):
+    gathered: dict[str, list[Array]] = {name: [] for name in extraction.fit.outputs}
+    for start, chunk in _chunks(inputs, total):
         progress.step("running the module", start, total)
-        taken = module_inputs(extraction, chunk)
+        taken = fed(extraction.fit.inputs, around.values(extraction.fit, chunk))
         with torch.no_grad(), user_forward(module, taken):
-            made = torch.func.functional_call(twin, state, tuple(taken), tie_weights=False)
-        leaves = [leaf for leaf in pytree.tree_leaves(made) if isinstance(leaf, torch.Tensor)]
-        for name, (position, moves) in extraction.outputs.items():
-            gathered[name].append(apply_moves(moves, leaves[position].numpy())[:real])
+            made = outputs_by_place(twin, taken, state)
+        for name, fit in extraction.fit.outputs.items():
+            gathered[name].append(around.output(name, fit, made[str(fit.place)]))
     return {name: np.concatenate(parts) for name, parts in gathered.items()}
 
 
-def _chunks(
-    inputs: Mapping[str, Array], total: int, size: int, fill: bool
-) -> Iterator[tuple[int, dict[str, Array], int]]:
-    """(start, samples, how many of them are real)."""
-    for start in range(0, total, size):
-        chunk = {name: array[start : start + size] for name, array in inputs.items()}
-        real = min(size, total - start)
-        if fill and real < size:
-            chunk = {name: np.concatenate([a, np.repeat(a[:1], size - real, 0)]) for name, a in chunk.items()}
-        yield start, chunk, real
+def _chunks(inputs: Mapping[str, Array], total: int) -> Iterator[tuple[int, dict[str, Array]]]:
+    """(start, samples)."""
+    for start in range(0, total, BATCH):
+        yield start, {name: array[start : start + BATCH] for name, array in inputs.items()}
 
 
 def layers_of(
-    module: nn.Module, extraction: Extraction, inputs: Mapping[str, Array], probe_samples: int
+    module: nn.Module,
+    extraction: Extraction,
+    around: Surroundings,
+    inputs: Mapping[str, Array],
+    probe_samples: int,
 ) -> dict[str, Array]:
     """Boundary name → array in Keras layout, the first ``probe_samples`` samples, by the reading of the module."""
     wanted: dict[str, list[AlignedLayer]] = {}
@@ -79,5 +68,6 @@ def layers_of(
 
     first = {name: array[:probe_samples] for name, array in inputs.items()}
     state = {**module.state_dict(), **state_tensors(extraction)}
-    extraction.reading.run(module_inputs(extraction, first), state, watch=watch)
+    taken = fed(extraction.fit.inputs, around.values(extraction.fit, first))
+    extraction.reading.run(taken, state, watch=watch)
     return found

@@ -22,6 +22,7 @@ import torch
 from ..plan import Shape
 from ..torch_graph import CONVOLUTIONS, AtOp, Op, OpCall, Reading, State
 from .arrange import Arrangement, arrangement, as_rows, likeliest_features
+from .expected import Expected
 from .fingerprint import fingerprint, matching
 from .probe import Probe, ProbedOp
 from .reference import Reference
@@ -103,12 +104,12 @@ def align(
     inputs: Sequence[torch.Tensor],
     state: State,
     *,
-    expected: Sequence[int],
+    expected: Sequence[Expected],
 ) -> Alignment:
     """Align the user's module, run on ``inputs`` with its own ``state``, with the probed reference.
 
-    Only glue that depends on parameters reads ``state``: what ops give comes from the probe. ``expected`` is the place
-    of each Keras output among the module's: a choice that puts them elsewhere is taken back.
+    Only glue that depends on parameters reads ``state``: what ops give comes from the probe. ``expected`` is where each
+    Keras output belongs among the module's: a choice that puts one elsewhere is taken back.
     """
     chosen: dict[str, str] = {}
     tried = {_frozen(chosen)}
@@ -160,7 +161,7 @@ class _Attempt:
         probed: Probe,
         target: Reading,
         chosen: Mapping[str, str],
-        expected: Sequence[int],
+        expected: Sequence[Expected],
     ) -> None:
         self._expected = expected
         self._reference, self._probed, self._target, self._chosen = reference, probed, target, chosen
@@ -176,8 +177,7 @@ class _Attempt:
     def run(self, inputs: Sequence[torch.Tensor], state: State) -> Alignment:
         self._found.outputs = self._target.run(inputs, state, self._at_op, self._watch)
         marks = [fingerprint(value) for value in self._found.outputs]
-        for place, value in zip(self._expected, self._probed.outputs, strict=True):
-            self._found.misplaced += place not in matching(fingerprint(value), marks)
+        self._found.misplaced = sum(not output.is_among(marks) for output in self._expected)
         return self._found
 
     def _watch(self, name: str, value: torch.Tensor) -> None:

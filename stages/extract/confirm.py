@@ -11,14 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
 
-from ..torch_graph import OpCall
+from ..torch_graph import OpCall, fed
 from .arrange import follows
 from .fingerprint import fingerprint
 from .probe import WIDE, Probe
 from .reference import Reference
-from .search import Found
+from .search import Found, fed_values
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Confirmation:
     unconfirmed: frozenset[str]
 
 
-def confirm(module: nn.Module, reference: Reference, found: Found, keep: set[str]) -> Confirmation:
+def confirm(reference: Reference, found: Found, keep: set[str]) -> Confirmation:
     """Run both modules again under the alignment found; ``keep`` names the values of the user's module to be kept."""
     probed = reference.probed(found.reading, WIDE)
     replay = found.alignment.replay(probed)
@@ -62,6 +61,6 @@ def confirm(module: nn.Module, reference: Reference, found: Found, keep: set[str
         if name in keep:
             kept[name] = value.clone()
 
-    inputs = found.fit.tensors(reference.inputs(WIDE))
-    outputs = found.reading.run(inputs, module.state_dict(), at_op, watch)
+    inputs = fed(found.trial.inputs, fed_values(reference, probed, WIDE, found.fronts))
+    outputs = found.reading.run(inputs, found.module.state_dict(), at_op, watch)
     return Confirmation(probed, outputs, kept, marks, frozenset(unconfirmed))

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
 from torch import nn
 
-from ..base import Artifacts, ExportedGraph, Extraction, ImportedModule, Job, NormalizedGraph, Port, Progress
+from ..base import Artifacts, ExportedGraph, Extraction, ImportedModule, Job, NormalizedGraph, Progress
 from ..errors import MappingError
-from ..plan import Move
+from ..fit import Fit, OutputFit
 from .absorb import absorptions
 from .confirm import Confirmation, confirm
 from .findings import Context, find
 from .make_plan import make_plan
+from .outputs import Placed, Wanted, WantedOutput, place_outputs, sources_of
 from .placements import placements
+from .preprocessing import fronts, in_front, untrained
 from .reference import Reference, read_reference
-from .results import Twice, as_keras, layer_candidates, place_layers, place_outputs
+from .results import Twice, as_keras, layer_candidates, place_layers
 from .search import Found, search
 
 
@@ -34,19 +37,22 @@ class Extract:
         progress.step("reading the imported module")
         reference = read_reference(job, graph, imported)
         progress.step("aligning the modules")
-        found = search(module, reference)
+        found = search(module, reference, graph.outputs, fronts(reference, graph.boundaries, untrained(job)), job.fit)
         absorbed = tuple(absorptions(found.alignment, found.reading, reference.reading))
-        plan = make_plan(module, found.alignment, absorbed, imported.recipes, variables)
+        plan = make_plan(
+            module, found.alignment, absorbed, imported.recipes, variables, in_front=in_front(found.taken, reference)
+        )
         progress.step("confirming on a second probe")
         inner = _reference_values(graph, reference, found.probe.kept)
         candidates = layer_candidates(inner, found.alignment.marks)
-        second = confirm(module, reference, found, {node for nodes in candidates.values() for node in nodes})
-        outputs, guessed = _outputs(module, graph, found, second)
+        second = confirm(reference, found, {node for nodes in candidates.values() for node in nodes})
         wide = _reference_values(graph, reference, second.probe.kept)
-        first = _values(module, found, set(second.kept))
+        values = {name: Twice(value, wide[name]) for name, value in inner.items()}
+        placed = _outputs(module, job, graph, found, second, values=values)
+        first = _values(found, set(second.kept))
         layers, unaligned = place_layers(
             graph.boundaries,
-            {name: Twice(value, wide[name]) for name, value in inner.items()},
+            values,
             candidates,
             {node: Twice(value, second.kept[node]) for node, value in first.items()},
             reading=found.reading,
@@ -57,13 +63,13 @@ class Extract:
             plan=plan,
             state=plan.apply(variables),
             reading=found.reading,
-            inputs=found.fit.moves,
-            outputs=outputs,
+            fit=Fit(found.trial.inputs, placed.fits, found.trial.options),
+            not_given=placed.missing,
             layers=layers,
-            unaligned={**graph.unkept, **unaligned},
+            unaligned={**graph.unkept, **unaligned, **_skipped(found, unaligned)},
             findings=find(
                 Context(
-                    found, reference, graph.outputs, guessed, second, frozenset(left.name for left in plan.unmatched)
+                    found, reference, graph.outputs, placed, second, frozenset(left.name for left in plan.unmatched)
                 )
             ),
             evidence=placements(plan, found.alignment, reference),
@@ -71,21 +77,51 @@ class Extract:
 
 
 def _outputs(
-    module: nn.Module, graph: NormalizedGraph, found: Found, second: Confirmation
-) -> tuple[dict[str, tuple[int, tuple[Move, ...]]], list[str]]:
-    """Where each Keras output stands among the module's, and the names of those found by position alone."""
-    ports: tuple[Port, ...] = graph.outputs
-    wanted = [as_keras(*each) for each in zip(ports, found.probe.outputs, second.probe.outputs, strict=True)]
+    module: nn.Module,
+    job: Job,
+    graph: NormalizedGraph,
+    found: Found,
+    second: Confirmation,
+    *,
+    values: Mapping[str, Twice],
+) -> Placed:
+    """What the module gives for each Keras output. ``values``: those of Keras' layers, in execution order."""
+    boundaries = {boundary.name: boundary for boundary in graph.boundaries}
+    inner = {name: Wanted(boundaries[name], value) for name, value in values.items()}
+    wanted = []
+    for port, narrow, wide, expected in zip(
+        graph.outputs, found.probe.outputs, second.probe.outputs, found.expected, strict=True
+    ):
+        sources = sources_of(found.reference, expected.names, graph.boundaries)
+        wanted.append(
+            WantedOutput(
+                port,
+                as_keras(port, narrow, wide),
+                expected.place,
+                tuple(inner[name] for name in sources if name in inner),
+                job.fit.outputs.get(port.name, OutputFit()),
+            )
+        )
     given = [Twice(*each) for each in zip(found.alignment.outputs, second.outputs, strict=True)]
-    placed, guessed = place_outputs(ports, wanted, given, found.expected)
-    missing = [port.name for port in ports if port.name not in placed]
+    placed = place_outputs(wanted, list(inner.values()), given, found.places)
+    missing = [name for name, layer in placed.missing.items() if not layer]
     if missing:
         raise MappingError(
             f"forward gives {len(given)} tensors, none of them is Keras' {', '.join(missing)}",
             where=type(module).__name__,
             fix="return every output of the Keras model from forward",
         )
-    return placed, guessed
+    return placed
+
+
+def _skipped(found: Found, unaligned: Mapping[str, str]) -> dict[str, str]:
+    """Layer → why the module does not compute it, of those in front of what it takes."""
+    return {
+        front.name: f"preprocessing that the module leaves to its caller: it takes what {taken.name} gives"
+        for taken in found.taken
+        for front in found.fronts
+        if front.input == taken.input and front.name in unaligned
+    }
 
 
 def _reference_values(
@@ -99,7 +135,7 @@ def _reference_values(
     }
 
 
-def _values(module: nn.Module, found: Found, names: set[str]) -> dict[str, torch.Tensor]:
+def _values(found: Found, names: set[str]) -> dict[str, torch.Tensor]:
     """The module's values of these names under the first probe: one more run, along the alignment found."""
     kept: dict[str, torch.Tensor] = {}
 
@@ -107,5 +143,5 @@ def _values(module: nn.Module, found: Found, names: set[str]) -> dict[str, torch
         if name in names:
             kept[name] = value.clone()
 
-    found.reading.run(found.inputs, module.state_dict(), found.alignment.replay(found.probe), watch)
+    found.reading.run(found.inputs, found.module.state_dict(), found.alignment.replay(found.probe), watch)
     return kept

@@ -43,6 +43,8 @@ def make_plan(
     absorbed: Iterable[Absorption],
     recipes: Mapping[str, Recipe],
     variables: Mapping[str, Array],
+    *,
+    in_front: Mapping[str, str],
 ) -> Plan:
     """The Plan of an alignment.
 
@@ -52,6 +54,7 @@ def make_plan(
         absorbed: the biases that running means take in.
         recipes: key of the imported module → Recipe.
         variables: path → value, of every variable of the Keras model.
+        in_front: path → why, of those that the module leaves to its caller.
 
     Raises:
         MappingError: a key has no recipe, a weight of Keras has no key, or two calls want different tensors for one
@@ -71,10 +74,11 @@ def make_plan(
             counter = Fill(0, shape, "int64")
             draft.recipes[key] = Recipe(counter, ("torch counts training batches here; Keras does not",))
     known = {path: Variable(path, tuple(array.shape), str(array.dtype)) for path, array in variables.items()}
-    unused = _unused(known, recipes, draft)
+    unused = _unused(known, recipes, draft, in_front)
     own = _own_buffers(module, alignment, draft)
     missing = [key for key in shapes if key not in draft.recipes and key not in own]
-    lost = [left for left in unused if left.name in draft.lacking or _takes_part(left.name, recipes)]
+    needed = [left for left in unused if left.name not in in_front]
+    lost = [left for left in needed if left.name in draft.lacking or _takes_part(left.name, recipes)]
     if missing or lost or draft.faults:
         raise MappingError(
             f"{len(missing)} of {len(shapes)} keys have no Keras variable, "
@@ -197,13 +201,19 @@ def _share_ties(ties: Iterable[tuple[str, ...]], draft: _Draft) -> None:
                 draft.recipes[key] = draft.recipes[made[0]].because(f"tied to {made[0]}")
 
 
-def _unused(known: Mapping[str, Variable], recipes: Mapping[str, Recipe], draft: _Draft) -> list[LeftOver]:
+def _unused(
+    known: Mapping[str, Variable], recipes: Mapping[str, Recipe], draft: _Draft, in_front: Mapping[str, str]
+) -> list[LeftOver]:
     used = {variable.path for recipe in draft.recipes.values() for variable in recipe.variables}
     left = []
     for path, variable in known.items():
         if path not in used:
             takes_part = _takes_part(path, recipes)
-            reason = draft.lacking.get(path) or ("no key takes it" if takes_part else "takes no part in inference")
+            reason = (
+                draft.lacking.get(path)
+                or in_front.get(path)
+                or ("no key takes it" if takes_part else "takes no part in inference")
+            )
             left.append(LeftOver(path, variable.shape, reason))
     return left
 

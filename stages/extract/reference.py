@@ -56,16 +56,20 @@ class Reference:
         """A probe's inputs, in Keras layout: random floats of the samples' shapes; their own integers, which index."""
         return _inputs(self.samples, spread, self.seed)
 
-    def probed(self, target: Reading, spread: Spread) -> Probe:
+    def arguments(self, inputs: Mapping[str, Array]) -> list[torch.Tensor]:
+        """Keras' inputs as the imported module takes them."""
+        return _arguments(self.ports, inputs)
+
+    def probed(self, target: Reading | None, spread: Spread) -> Probe:
         """The imported module under the probe; ops of constants only are ops where ``target`` has a counterpart."""
         return probe(
             self.reading,
-            _arguments(self.ports, self.inputs(spread)),
+            self.arguments(self.inputs(spread)),
             self.module.state_dict(),
             spread=spread,
             seed=self.seed,
             keep=frozenset(self.places.values()),
-            constant=self._constant(target),
+            constant=frozenset() if target is None else self._constant(target),
             identity=self._identity,
         )
 

@@ -1,4 +1,4 @@
-"""Where the module's outputs, and the values of Keras' layers, stand in the user's module.
+"""Where the values of Keras' layers stand in the user's module.
 
 A place is one only where it holds the layer's values under both probes.
 """
@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from ..base import AlignedLayer, Boundary, Port
-from ..plan import Array, Move, Reshape, apply_moves
+from ..plan import Array, Move, apply_moves
 from ..torch_graph import Reading
 from .arrange import close, moves_between
 from .fingerprint import fingerprint, matching
@@ -41,68 +41,6 @@ def as_keras(port: Port, narrow: torch.Tensor, wide: torch.Tensor) -> Twice:
         return torch.from_numpy(np.ascontiguousarray(port.to_keras(value)))
 
     return Twice(laid(narrow.numpy()), laid(wide.numpy()))
-
-
-def place_outputs(
-    ports: Sequence[Port], wanted: Sequence[Twice], given: Sequence[Twice], expected: Sequence[int]
-) -> tuple[dict[str, tuple[int, tuple[Move, ...]]], list[str]]:
-    """Keras output name → (position, moves to the Keras array), and the names of those found by position alone.
-
-    An output is looked for at its expected place first. Its layout is Keras', or that of the normalised graph, axes of
-    length 1 aside: any other order would hide a fault (classes in another order, H and W exchanged).
-
-    Args:
-        ports: the Keras outputs.
-        wanted: the reference's outputs, in Keras layout.
-        given: the module's outputs.
-        expected: the place of each Keras output among the module's.
-    """
-    placed: dict[str, tuple[int, tuple[Move, ...]]] = {}
-    for port, value, place in zip(ports, wanted, expected, strict=True):
-        others = [position for position in range(len(given)) if position != place]
-        for position in ([place] if place < len(given) else []) + others:
-            moves = (
-                None
-                if position in {taken for taken, _ in placed.values()}
-                else _output_moves(given[position], value, port)
-            )
-            if moves is not None:
-                placed[port.name] = (position, moves)
-                break
-    guessed = []
-    for position, port in zip(expected, ports, strict=True):
-        free = position < len(given) and position not in {taken for taken, _ in placed.values()}
-        if port.name not in placed and free:
-            placed[port.name] = (position, _likeliest_moves(given[position].narrow, port))
-            guessed.append(port.name)
-    return placed, guessed
-
-
-def _output_moves(given: Twice, wanted: Twice, port: Port) -> tuple[Move, ...] | None:
-    """The moves of an allowed layout that make ``wanted`` from ``given`` under both probes; None where none does."""
-    shape = tuple(wanted.narrow.shape)
-    for layout in ((), port.moves):
-        try:
-            narrow, wide = (
-                torch.from_numpy(np.array(apply_moves(layout, v.numpy()))) for v in (given.narrow, given.wide)
-            )
-        except ValueError:
-            continue
-        if [size for size in narrow.shape if size != 1] != [size for size in shape if size != 1]:
-            continue
-        if close(narrow.reshape(shape), wanted.narrow) and close(wide.reshape(shape), wanted.wide):
-            return layout if tuple(narrow.shape) == shape else (*layout, Reshape(tuple(narrow.shape), shape))
-    return None
-
-
-def _likeliest_moves(given: torch.Tensor, port: Port) -> tuple[Move, ...]:
-    """Where the values do not tell: the layout of the normalised graph, if it fits the shape; else as it is."""
-    try:
-        turned = port.to_keras(np.empty(tuple(given.shape), dtype=np.bool_))
-    except ValueError:
-        return ()
-    fits = len(port.shape) == turned.ndim and all(a in (None, b) for a, b in zip(port.shape, turned.shape, strict=True))
-    return port.moves if fits else ()
 
 
 def layer_candidates(

@@ -37,11 +37,11 @@ def laid(array: Array, pattern: str | None, shape: Sequence[int | None] = ()) ->
         return array
     import einops
 
-    result = _TOKEN.findall(pattern.partition("->")[2])
-    fits = len(result) == len(shape)
-    lengths = (
-        {name: size for name, size in zip(result, shape, strict=True) if name.isidentifier() and size} if fits else {}
-    )
+    source, _, target = pattern.partition("->")
+    merged = {name for token in _TOKEN.findall(source) if token.startswith("(") for name in token.strip("()").split()}
+    result = _TOKEN.findall(target)
+    known = dict(zip(result, shape, strict=True)) if len(result) == len(shape) else {}
+    lengths = {name: size for name, size in known.items() if name in merged and size}
     try:
         made: Array = einops.rearrange(array, pattern, **lengths)
     except einops.EinopsError as error:
@@ -51,11 +51,8 @@ def laid(array: Array, pattern: str | None, shape: Sequence[int | None] = ()) ->
 
 def check(pattern: str) -> str:
     """``pattern``, if it is one; ValueError where it is not."""
-    sides = [_TOKEN.findall(side) for side in pattern.split("->")]
-    names = [
-        sorted(name for name in " ".join(side).replace("(", " ").replace(")", " ").split() if name != "1")
-        for side in sides
-    ]
+    sides = [side.replace("(", " ").replace(")", " ").split() for side in pattern.split("->")]
+    names = [sorted(name for name in side if name != "1") for side in sides]
     plain = all(name.isidentifier() for side in names for name in side)
     if len(sides) != 2 or names[0] != names[1] or len(set(names[0])) != len(names[0]) or not plain:
         raise ValueError(f"{pattern!r} is no layout: write both orders of the axes, as 'n h w c -> n c h w'")
@@ -95,7 +92,7 @@ def _fitted(order: list[str], ours: list[str], rank: int) -> Iterator[str]:
         if len(order) > 1:
             yield f"{' '.join([*order[:-1], *['1'] * missing, order[-1]])} -> {wanted}"
     if missing == -1:
-        for position, name in enumerate(order):
+        for name in order:
             if name not in ("n", "t"):  # an axis that is 1 in Keras and not there in the module
                 kept = [other for other in order if other != name]
                 yield f"{' '.join(kept)} -> {' '.join('1' if other == name else other for other in ours)}"

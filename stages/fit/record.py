@@ -1,7 +1,8 @@
-"""Fit: which argument of ``forward`` takes which Keras value, and which of its outputs is which.
+r"""Fit: which argument of ``forward`` takes which Keras value, and which of its outputs is which.
 
->>> fit = Fit({"x": InputFit("image", "n h w c -> n c h w")}, {"predictions": OutputFit("logits", activation="softmax")})
->>> print("\\n".join(fit.config_lines()))
+>>> given = OutputFit("logits", activation="softmax")
+    >>> fit = Fit({"x": InputFit("image", "n h w c -> n c h w")}, {"predictions": given})
+>>> print("\n".join(fit.config_lines()))
 fit:
   inputs:
     x: {value: image, layout: n h w c -> n c h w}
@@ -62,8 +63,8 @@ class Fit:
     """How a module is fed and what it gives.
 
     Attributes:
-        inputs: argument → InputFit, in the order of the arguments. "x" for an argument, "x.image" for an entry of a dict
-            that it takes, "x.0" for one of a list or of ``*x``.
+        inputs: argument → InputFit, in the order of the arguments. "x" for an argument, "x.image" for an entry of a
+            dict that it takes, "x.0" for one of a list or of ``*x``.
         outputs: Keras output → OutputFit.
         options: what else ``forward`` is called with (``use_cache: false``).
     """

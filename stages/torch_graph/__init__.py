@@ -1,15 +1,21 @@
 """A PyTorch module as a graph of parameterised operations that can be run and looked into."""
 
-from .op import CONVOLUTIONS, NEUTRAL, NORMALISATIONS, Op, Slot
+from .between import Surroundings
+from .call import Call, adapted
+from .fitted import activated, call_of_fit, fed, given, outputs_by_place
+from .op import CONVOLUTIONS, MOVEMENTS, NEUTRAL, NORMALISATIONS, TRANSPOSED, Op, Slot
 from .read import ForwardError, read, user_forward, working_copy
 from .reading import AtOp, Glue, OpCall, Reading, State
 from .tensors import as_tensor
 
 __all__ = [
     "CONVOLUTIONS",
+    "MOVEMENTS",
     "NEUTRAL",
     "NORMALISATIONS",
+    "TRANSPOSED",
     "AtOp",
+    "Call",
     "ForwardError",
     "Glue",
     "Op",
@@ -17,7 +23,14 @@ __all__ = [
     "Reading",
     "Slot",
     "State",
+    "Surroundings",
+    "activated",
+    "adapted",
     "as_tensor",
+    "call_of_fit",
+    "fed",
+    "given",
+    "outputs_by_place",
     "read",
     "user_forward",
     "working_copy",

@@ -108,8 +108,8 @@ def call_of(module: nn.Module) -> Call | None:
 def tensors_in(result: Any, path: str = "") -> Iterator[tuple[str, torch.Tensor]]:
     """(place, tensor) of every tensor in what a forward returned: "logits", "0", "aux.1"; "" where it is the result.
 
-    Looked for in mappings (transformers' ModelOutput is one), sequences, named tuples and dataclasses; whatever else there
-    is (None, a number, a cache of keys and values) is no output.
+    Looked for in mappings (transformers' ModelOutput is one), sequences, named tuples and dataclasses; whatever else
+    there is (None, a number, a cache of keys and values) is no output.
     """
     if isinstance(result, torch.Tensor):
         yield path, result

@@ -46,9 +46,15 @@ def activated(name: str | None, value: torch.Tensor) -> torch.Tensor:
     return ACTIVATIONS[name](value) if name and name != "linear" else value
 
 
-def outputs_by_place(twin: nn.Module, tensors: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Place in forward's result → tensor, of an adapted module."""
-    made = twin(*tensors)
+def outputs_by_place(
+    twin: nn.Module, tensors: Sequence[torch.Tensor], state: Mapping[str, torch.Tensor] | None = None
+) -> dict[str, torch.Tensor]:
+    """Place in forward's result → tensor, of an adapted module; with ``state`` in the place of its own, where given."""
+    made = (
+        twin(*tensors)
+        if state is None
+        else torch.func.functional_call(twin, dict(state), tuple(tensors), tie_weights=False)
+    )
     named = list(tensors_in(made))
     forward = twin.__dict__.get("forward")
     places: list[str] = [place for place, _ in named] if forward is None else forward.places

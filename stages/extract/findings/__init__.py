@@ -16,8 +16,16 @@ from .epsilon import epsilons
 from .geometry import geometries
 from .layout import layouts
 from .output import outputs
+from .preprocessing import preprocessing
 
-CHECKERS: tuple[Callable[[Context], Iterable[Finding]], ...] = (departures, geometries, epsilons, outputs, layouts)
+CHECKERS: tuple[Callable[[Context], Iterable[Finding]], ...] = (
+    departures,
+    geometries,
+    epsilons,
+    outputs,
+    preprocessing,
+    layouts,
+)
 
 
 def find(context: Context) -> tuple[Finding, ...]:

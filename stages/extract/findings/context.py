@@ -6,9 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ...base import Port
+from ...plan import Array
 from ..align import Alignment, Pair
 from ..confirm import Confirmation
 from ..fingerprint import Marks
+from ..outputs import Placed
+from ..preprocessing import Front, true_value
 from ..reference import Reference
 from ..search import Found
 
@@ -21,7 +24,7 @@ class Context:
         found: the user's module, aligned.
         reference: the imported module.
         outputs: the Keras outputs' ports.
-        guessed: names of the outputs that were found by position alone.
+        placed: what the module gives for each of them.
         second: what the second probe showed.
         kept: keys that keep the module's own value.
     """
@@ -29,13 +32,17 @@ class Context:
     found: Found
     reference: Reference
     outputs: Sequence[Port]
-    guessed: Sequence[str]
+    placed: Placed
     second: Confirmation
     kept: frozenset[str]
 
     @property
     def alignment(self) -> Alignment:
         return self.found.alignment
+
+    def before_and_after(self, front: Front) -> tuple[Array, Array]:
+        """The Keras input and what Keras makes of it, on numbers that do not stand in for anything."""
+        return true_value(self.reference, front)
 
     def marks(self, pair: Pair) -> tuple[Marks, Marks]:
         """The fingerprints of all values of the module and of the reference, on the probe where ``pair`` departs."""

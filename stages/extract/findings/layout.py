@@ -1,6 +1,7 @@
 """How the module takes its inputs, where that is not what PyTorch usually has.
 
 1. A feature map (rank 4 or more) is given with channels last, as Keras has it.
+2. Samples stand on the second axis ("t n c").
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from .context import Context
 
 def layouts(context: Context) -> Iterable[Finding]:
     """A note for each such input: whoever runs the module must feed it so."""
-    for port in context.reference.ports:
-        if len(port.shape) >= 4 and not context.found.fit.moves[port.name]:
-            yield Finding(
-                severity="note",
-                place=f"input {port.name}",
-                layer=port.name,
-                cause=f"the module was given {port.name} with channels last, as Keras has it: {port.shape}",
-                fix="feed it so, or permute in forward if your data has channels first",
-            )
+    for argument, entry in context.found.trial.inputs.items():
+        source, _, target = (entry.layout or "").partition(" -> ")
+        if len(source.split()) >= 4 and source == target:
+            cause = f"the module was given {entry.value} with channels last, as Keras has it ({source})"
+            fix = "feed it so, or permute in forward if your data has channels first"
+        elif target.split()[1:2] == ["n"]:
+            cause, fix = f"the module takes {entry.value} with the samples on its second axis ({target})", "feed it so"
+        else:
+            continue
+        yield Finding("note", f"input {argument}", entry.value or "", cause, fix)

@@ -1,7 +1,11 @@
-"""The module's output is not what Keras gives, under a probe that judges what comes after the last op alone.
+"""The module's output is not what Keras gives, under probes that judge what comes after the last op alone.
 
-1. It is a value that Keras computes on the way (logits, where Keras ends in softmax): that value is named.
-2. It is no value of Keras.
+1. It is what Keras has before its last activation, or after one more (logits): a note, and compared with it applied.
+2. It is the value of a Keras layer from which Keras makes the output without a weight: likewise.
+3. It is the value of a Keras layer, and trained layers follow in Keras: a warning; compared is that layer.
+4. The config states another fit than the values have: an error, with the lines that fit.
+5. It is a value that Keras computes on the way, and none of the above: that value is named.
+6. It is no value of Keras.
 """
 
 from __future__ import annotations
@@ -9,27 +13,69 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ...base import Finding
+from ...fit import Fit, OutputFit
 from ..fingerprint import fingerprint, matching
 from .context import Context
 
 
 def outputs(context: Context) -> Iterable[Finding]:
-    """An error for each Keras output that was not found by its values."""
+    """A finding for each Keras output that is not the module's own."""
+    for name, fit in context.placed.fits.items():
+        if name in context.placed.guessed:
+            yield from _guessed(context, name, fit)
+        elif fit.activation not in (None, "linear") or fit.keras_activation or fit.value:
+            yield _fitted(name, fit)
+    for name, layer in context.placed.missing.items():
+        place = _place(context.placed.fits[layer])
+        cause = (
+            f"the module does not give {name}; what it gives is the value of Keras layer {layer}, and compared is that"
+        )
+        yield Finding(
+            "warning", place, name, cause, f"add what follows {layer} in Keras if the module shall give {name}"
+        )
+
+
+def _fitted(name: str, fit: OutputFit) -> Finding:
+    """Cases 1 and 2."""
+    if fit.keras_activation:
+        cause = f"the module gives {fit.keras_activation}({name}), Keras gives {name} itself"
+        fix = f"expect {fit.keras_activation} of what Keras gave; or leave {fit.keras_activation} out of forward"
+    elif fit.value:
+        cause = (
+            f"the module gives what Keras layer {fit.value} gives, from which Keras computes {name} without a weight"
+        )
+        fix = f"compute what follows {fit.value} on the module's output"
+    else:
+        cause = f"the module gives what Keras has before {fit.activation}"
+        fix = f"apply {fit.activation} to the module's output, or at the end of forward"
+    return Finding("note", _place(fit), name, cause, fix)
+
+
+def _guessed(context: Context, name: str, fit: OutputFit) -> Iterable[Finding]:
+    """Cases 4 to 6."""
+    if found := context.placed.contradicted.get(name):
+        stated = "; ".join(line.strip() for line in Fit(outputs={name: fit}).config_lines()[2:])
+        cause = f"the config states {stated}, and by its values it is not that"
+        lines = "; ".join(line.strip() for line in Fit(outputs={name: found}).config_lines()[2:])
+        yield Finding("error", _place(fit), name, cause, f"state {lines}, or nothing")
+        return
     names, table = list(context.found.probe.marks), list(context.found.probe.marks.values())
-    for position, port in zip(context.found.expected, context.outputs, strict=True):
-        if port.name not in context.guessed:
-            continue
-        inner = [names[i] for i in matching(fingerprint(context.alignment.outputs[position]), table)]
-        if inner:
-            lacking = _after(context, inner[0])
-            cause = f"the module returns what Keras has before {lacking}"
-            fix = f"apply {lacking} at the end of forward"
-        elif context.alignment.departures:
-            continue  # the departure before it explains it
-        else:
-            cause = f"output {position} of the module is not Keras' {port.name}"
-            fix = "compare what follows the last layer in both"
-        yield Finding("error", f"output {position}", port.name, cause, fix)
+    output = context.alignment.outputs[context.placed.positions[name]]
+    inner = [names[i] for i in matching(fingerprint(output), table)]
+    if inner:
+        lacking = _after(context, inner[0])
+        cause = f"the module returns what Keras has before {lacking}"
+        fix = f"apply {lacking} at the end of forward"
+    elif context.alignment.departures:
+        return  # the departure before it explains it
+    else:
+        cause = f"{_place(fit)} of the module is not Keras' {name}"
+        fix = "compare what follows the last layer in both"
+    yield Finding("error", _place(fit), name, cause, fix)
+
+
+def _place(fit: OutputFit) -> str:
+    return f"output {fit.place}".strip()
 
 
 def _after(context: Context, name: str) -> str:

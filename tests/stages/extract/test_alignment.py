@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch_pairs import extract, images, randomized, run
 from torchgraft.stages.errors import DifferenceError, MappingError, UnsupportedError
+from torchgraft.stages.fit import InputFit
 from torchgraft.stages.plan import Transpose
 
 
@@ -132,7 +133,7 @@ def test_a_module_that_takes_channels_last_is_found_out(reference: nn.Module) ->
 
     module = ChannelsLast()
     extraction = extract(reference, module, picture=PICTURES)
-    assert extraction.inputs == {"picture": ()}
+    assert extraction.fit.inputs == {"picture": InputFit("picture", "n h w c -> n h w c")}
     assert_same(run(module, extraction, PICTURES), wanted(reference))
 
 
@@ -301,9 +302,11 @@ def test_several_inputs_are_given_by_name_and_several_outputs_found_by_value() -
             return {"product": product, "extra": product.sum(1), "difference": difference}
 
     extraction = extract(randomized(Two()), Turned(), a=images(4, 6), b=images(4, 6) * 2)
-    assert list(extraction.inputs) == ["b", "a"]
-    # torch sorts nothing: the flattened outputs stand as forward gives them
-    assert {name: position for name, (position, _) in extraction.outputs.items()} == {"output0": 2, "output1": 0}
+    assert list(extraction.fit.inputs) == ["b", "a"]
+    assert {name: fit.place for name, fit in extraction.fit.outputs.items()} == {
+        "output0": "difference",
+        "output1": "product",
+    }
 
     class One(Two):
         def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
@@ -354,7 +357,7 @@ def test_a_stride_on_another_layer_is_an_error() -> None:
 def test_a_missing_activation_at_the_end_is_named() -> None:
     reference = nn.Sequential(nn.Linear(6, 5), nn.Softmax(-1))
     (finding,) = extract(randomized(reference), nn.Sequential(nn.Linear(6, 5)), x=images(4, 6)).findings
-    assert "the module returns what Keras has before softmax" in finding.cause
+    assert "the module gives what Keras has before softmax" in finding.cause
 
 
 def test_all_unmapped_keys_are_in_one_report_with_the_nearest_candidates() -> None:
@@ -624,7 +627,7 @@ def test_equal_heads_are_told_apart_by_the_place_of_their_outputs(kind: type[Hea
     extraction = extract(randomized(Heads()), kind(names), x=images(4, 6))
     assert str(extraction.plan[f"{names[0]}.weight"]) == "dense_1/weight"
     assert str(extraction.plan[f"{names[1]}.weight"]) == "dense_2/weight"
-    assert {name: place for name, (place, _) in extraction.outputs.items()} == {"output0": 0, "output1": 1}
+    assert {name: fit.place for name, fit in extraction.fit.outputs.items()} == {"output0": "0", "output1": "1"}
     assert not extraction.findings
 
 

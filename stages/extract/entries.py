@@ -1,0 +1,48 @@
+"""Whether the operations that read the module's inputs read what operations of the reference read.
+
+The cheapest evidence that the module is fed as Keras is. The run ends with the last of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+import torch
+
+from ..torch_graph import CONVOLUTIONS, Op, OpCall, Reading, State
+from .fingerprint import fingerprint, matching
+from .probe import Probe
+
+
+class _Seen(Exception):  # noqa: N818 - no error: the run may end here
+    """All of them have been called."""
+
+
+def entry_ops(reading: Reading) -> list[Op]:
+    """The operations that read nothing but inputs, through glue alone; none where the reading does not know."""
+    inputs = {name for name, place in reading.places.items() if place.startswith("input ")}
+    return [op for op in reading.ops.values() if op.sources and op.sources <= inputs]
+
+
+def entries(reading: Reading, inputs: Sequence[torch.Tensor], state: State, probe: Probe) -> tuple[int, int]:
+    """(how many of the entry operations read what one of the reference reads, in any order; how many there are)."""
+    waiting = {op.name for op in entry_ops(reading)}
+    total, right = len(waiting), 0
+    if not waiting:
+        return 0, 0
+    marks = [probed.mark for probed in probe.ops.values()]
+
+    def at_op(call: OpCall) -> torch.Tensor:
+        nonlocal right
+        if call.op.name in waiting:
+            waiting.discard(call.op.name)
+            read = fingerprint(call.op.canonical_input(call.value))
+            right += bool(matching(read, marks, counted=call.op.kind not in CONVOLUTIONS))
+            if not waiting:
+                raise _Seen
+        return call.compute()
+
+    with suppress(_Seen):
+        reading.run(inputs, state, at_op)
+    return right, total

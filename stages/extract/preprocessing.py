@@ -1,0 +1,132 @@
+"""What Keras does to its inputs in front of its first trained layer, and the module may leave to its caller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..base import Boundary, Job
+from ..plan import Array
+from .probe import NARROW, Probe
+from .reference import Reference
+
+#: What a preprocessing layer does with numbers of its own (keras/src/layers/preprocessing/normalization.py).
+ELEMENTWISE = ("add", "sub", "mul", "div", "maximum", "minimum")
+
+
+@dataclass(frozen=True)
+class Front:
+    """A value of Keras in front of its first trained layer.
+
+    Attributes:
+        input: the Keras input that it is made of.
+        port: the Keras layer that gives it.
+        place: its name in the reference.
+        ops: names of the reference's operations that make it: they hold numbers that nobody trained.
+    """
+
+    input: str
+    port: Boundary
+    place: str
+    ops: frozenset[str]
+
+    @property
+    def name(self) -> str:
+        return self.port.name
+
+
+def untrained(job: Job) -> frozenset[str]:
+    """Paths of the variables that training does not change (a Normalization's mean and variance)."""
+    if job.model is None:
+        return frozenset()
+    from ..keras_layers import variable_paths
+
+    return frozenset(path for path, variable in variable_paths(job.model).items() if not variable.trainable)
+
+
+def fronts(reference: Reference, boundaries: Sequence[Boundary], fixed: frozenset[str]) -> tuple[Front, ...]:
+    """The values in front of the first trained layers, as Keras computes them one after the other.
+
+    Args:
+        reference: the imported module.
+        boundaries: the values of Keras' layers, in execution order.
+        fixed: paths of the variables that nobody trained.
+    """
+    reading = reference.reading
+    inputs = [name for name, place in reading.places.items() if place.startswith("input ")]
+    names = dict(zip(inputs, (port.name for port in reference.ports), strict=False))
+    made: dict[str, tuple[frozenset[str], frozenset[str]]] = {name: (frozenset({name}), frozenset()) for name in inputs}
+    for name in reading.places:
+        if name in made:
+            continue
+        op = reading.ops.get(name)
+        plain = op is not None and op.kind.partition(" ")[0] in ELEMENTWISE and reference.variables_of(op) <= fixed
+        reads = (op.reads,) if op is not None and plain else reading.glue[name].reads if name in reading.glue else ()
+        if reads and all(read in made for read in reads):
+            own = frozenset({name}) if plain else frozenset()
+            made[name] = (
+                frozenset().union(*(made[read][0] for read in reads)),
+                own.union(*(made[read][1] for read in reads)),
+            )
+    return tuple(_fronts(reference, boundaries, made, names))
+
+
+def _fronts(
+    reference: Reference,
+    boundaries: Sequence[Boundary],
+    made: Mapping[str, tuple[frozenset[str], frozenset[str]]],
+    names: Mapping[str, str],
+) -> Iterator[Front]:
+    seen = set(names)
+    for boundary in boundaries:
+        place = reference.places.get(boundary.name, "")
+        if place in made and place not in seen and len(made[place][0]) == 1:
+            seen.add(place)
+            (source,) = made[place][0]
+            yield Front(names[source], boundary, place, made[place][1])
+
+
+def in_front(taken: Sequence[Front], reference: Reference) -> dict[str, str]:
+    """Path → why no key takes it, of the variables in front of what the module takes."""
+    return {
+        path: f"belongs to the preprocessing in front of {front.name}, which the module leaves to its caller"
+        for front in taken
+        for name in front.ops
+        for path in reference.variables_of(reference.reading.ops[name])
+    }
+
+
+def front_values(probe: Probe, fronts: Sequence[Front]) -> dict[str, Array]:
+    """Name → value under the probe, in Keras layout."""
+    return {front.name: front.port.to_keras(_array(probe.kept[front.place])) for front in fronts}
+
+
+def _array(value: torch.Tensor) -> Array:
+    array: Array = value.numpy()
+    return array
+
+
+class _Seen(Exception):  # noqa: N818 - no error: the run may end here
+    """The value is there."""
+
+
+def true_value(reference: Reference, front: Front) -> tuple[Array, Array]:
+    """(the input, the value that Keras makes of it), in Keras layout, on numbers as far apart as pixels are."""
+    inputs = {
+        name: (array * 255).astype(array.dtype) if np.issubdtype(array.dtype, np.floating) else array
+        for name, array in reference.inputs(NARROW).items()
+    }
+    kept: list[Array] = []
+
+    def watch(name: str, value: torch.Tensor) -> None:
+        if name == front.place:
+            kept.append(_array(value.clone()))
+            raise _Seen
+
+    with suppress(_Seen):
+        reference.reading.run(reference.arguments(inputs), reference.module.state_dict(), watch=watch)
+    return inputs[front.input], front.port.to_keras(kept[0])

@@ -1,0 +1,174 @@
+"""The ways of feeding the user's module that are worth trying, likeliest first.
+
+1. Which argument takes which input: by name, by names that mean the same, in order, in any other order; or all of them
+   in one dict or list.
+2. In which layout: channels first, as Keras has it, samples second; an axis of length 1 more or less; flattened.
+3. As which dtype: a mask of integers as booleans or floats.
+4. What: the inputs; or what Keras makes of them in front of its first trained layer.
+
+What is stated is not tried otherwise.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..base import Port
+from ..fit import Fit, InputFit
+from ..fit.layout import axes
+from ..torch_graph import Call
+from .arguments import Assignment
+from .preprocessing import Front
+
+#: torch's dtypes that a mask may be wanted in, and ids that Keras holds as floats.
+DTYPES: Mapping[str, tuple[str, ...]] = {"i": ("bool", "float32"), "u": ("bool", "float32"), "b": ("float32", "int64")}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One way to feed the module.
+
+    Attributes:
+        inputs: argument → what it takes; value and layout are set.
+        options: what else forward is called with.
+    """
+
+    inputs: Mapping[str, InputFit]
+    options: Mapping[str, object]
+
+    @property
+    def call(self) -> Call:
+        return Call(tuple(self.inputs), self.options)
+
+
+def trials(
+    assigned: Sequence[Assignment], fronts: Sequence[Front], stated: Fit, options: Mapping[str, object]
+) -> list[Trial]:
+    """Every way worth trying, those with the fewest surprises first."""
+    found: dict[int, list[Trial]] = {}
+    for first, assignment in enumerate(assigned):
+        for second, ports in enumerate(_values(assignment, fronts, stated)):
+            for third, layouts in enumerate(_layouts(ports, stated)):
+                for fourth, dtypes in enumerate(_dtypes(ports, stated)):
+                    inputs = {
+                        argument: InputFit(port.name, layouts[argument], dtypes.get(argument))
+                        for argument, port in ports.items()
+                    }
+                    found.setdefault(first + second + third + 2 * fourth, []).append(Trial(inputs, options))
+    return [trial for surprise in sorted(found) for trial in found[surprise]]
+
+
+def _values(assignment: Assignment, fronts: Sequence[Front], stated: Fit) -> Iterator[Assignment]:
+    """Argument → the port of what it takes: the inputs, then what Keras makes of one of them, then of all."""
+    by_name = {front.name: front for front in fronts}
+    fixed = {
+        argument: by_name[entry.value].port
+        for argument, entry in stated.inputs.items()
+        if entry.value in by_name and argument in assignment
+    }
+    yield {**assignment, **fixed}
+    free = {
+        argument: [front.port for front in fronts if front.input == port.name]
+        for argument, port in assignment.items()
+        if argument not in fixed and stated.inputs.get(argument, InputFit()).value is None
+    }
+    for argument, ports in free.items():
+        for port in ports:
+            yield {**assignment, **fixed, argument: port}
+    if sum(bool(ports) for ports in free.values()) > 1:
+        yield {**assignment, **fixed, **{argument: ports[-1] for argument, ports in free.items() if ports}}
+
+
+def _layouts(ports: Assignment, stated: Fit) -> Iterator[dict[str, str | None]]:
+    """Argument → layout."""
+    seen: list[dict[str, str | None]] = []
+    for kind in _KINDS:
+        layouts: dict[str, str | None] = {argument: kind(port) or _as_keras(port) for argument, port in ports.items()}
+        layouts |= {name: entry.layout for name, entry in stated.inputs.items() if entry.layout and name in ports}
+        if layouts not in seen:
+            seen.append(layouts)
+            yield layouts
+
+
+def _written(source: Sequence[str], target: Sequence[str]) -> str:
+    return f"{' '.join(source)} -> {' '.join(target)}"
+
+
+def _as_keras(port: Port) -> str | None:
+    names = axes(len(port.shape))
+    return _written(names, names) if len(names) > 2 else None
+
+
+def _usual(port: Port) -> str | None:
+    """Channels first where the normalised graph has them so."""
+    return _channels_first(port) if port.moves else None
+
+
+def _channels_first(port: Port) -> str | None:
+    names = axes(len(port.shape))
+    features = np.issubdtype(port.dtype, np.floating) or len(names) > 3
+    return _written(names, ["n", "c", *names[1:-1]]) if len(names) > 2 and features else None
+
+
+def _samples_second(port: Port) -> str | None:
+    names = axes(len(port.shape))
+    if len(names) == 2 and not np.issubdtype(port.dtype, np.floating):
+        names = ["n", "t"]  # ids
+    return _written(names, [names[1], "n", *names[2:]]) if len(names) == 3 or names == ["n", "t"] else None
+
+
+def _one_less(port: Port) -> str | None:
+    names = axes(len(port.shape))
+    if len(names) < 3 or port.shape[-1] != 1:
+        return None
+    return _written([*names[:-1], "1"], names[:-1])
+
+
+def _one_more(port: Port) -> str | None:
+    names = axes(len(port.shape))
+    return _written(names, ["n", "1", *names[1:]]) if len(names) in (2, 3) else None
+
+
+def _one_more_behind(port: Port) -> str | None:
+    names = axes(len(port.shape))
+    return _written(names, [*names, "1"]) if len(names) in (2, 3) else None
+
+
+def _flat(port: Port) -> str | None:
+    names = axes(len(port.shape))
+    return _written(names, ["n", f"({' '.join(names[1:])})"]) if len(names) > 2 else None
+
+
+def _flat_channels_first(port: Port) -> str | None:
+    names = axes(len(port.shape))
+    return _written(names, ["n", f"({' '.join(['c', *names[1:-1]])})"]) if len(names) > 2 else None
+
+
+_KINDS = (
+    _usual,
+    _as_keras,
+    _channels_first,
+    _samples_second,
+    _one_less,
+    _one_more,
+    _one_more_behind,
+    _flat,
+    _flat_channels_first,
+)
+
+
+def _dtypes(ports: Assignment, stated: Fit) -> Iterator[dict[str, str]]:
+    """Argument → dtype, where it is another than the input's own (integers are int64)."""
+    fixed = {name: entry.dtype for name, entry in stated.inputs.items() if entry.dtype}
+    yield fixed
+    free = [argument for argument in ports if argument not in fixed]
+    options = [(name, dtype) for name in free for dtype in DTYPES.get(np.dtype(ports[name].dtype).kind, ())]
+    for name, dtype in options:
+        yield {**fixed, name: dtype}
+    for pair in itertools.combinations(options, 2):
+        if pair[0][0] != pair[1][0]:
+            yield {**fixed, **dict(pair)}
