@@ -55,6 +55,16 @@ def select(graph: Any, node: Any, name: str, args: Any) -> None:
     graph.make_node("Where", inputs, name=node.name, outputs=[target], shapes=[shape], dtypes=[dtype])
 
 
+def reverse(graph: Any, node: Any, name: str, args: Any) -> None:
+    """ReverseV2 = Slice with steps of -1, where tf2onnx writes a ReverseSequence between Transposes."""
+    axes = [int(axis) for axis in node.inputs[1].get_tensor_value(as_list=False).reshape(-1)]
+    source, target, types = _removed(graph, node)
+    last, before_first = [-1] * len(axes), [-(2**63)] * len(axes)
+    figures = (("starts", last), ("ends", before_first), ("axes", axes), ("steps", last))
+    given = [graph.make_const(f"{node.name}/{label}", np.asarray(row, np.int64)).output[0] for label, row in figures]
+    graph.make_node("Slice", [source, *given], name=node.name, outputs=[target], **types)
+
+
 def _replace(graph: Any, node: Any, op_type: str, combine: Callable[[str, str], tuple[str, list[str]]]) -> None:
     """Put ``op_type`` and one more operation, on its result and a one, in the place of ``node``."""
     source, target, types = _removed(graph, node)
@@ -82,5 +92,6 @@ TF_OPS: dict[str, Handler] = {
     "Erfc": erfc,
     "Expm1": expm1,
     "Log1p": log1p,
+    "ReverseV2": reverse,
     "SelectV2": select,
 }

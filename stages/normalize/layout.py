@@ -163,11 +163,13 @@ def _groups(source: FreeShape, target: FreeShape) -> list[tuple[list[int], list[
     """Runs of axes, those of length 1 left out, that hold equally many elements on both sides."""
     if source.count(None) > 1 or target.count(None) != source.count(None):
         return None
-    total = math.prod(_BATCH if dim is None else dim for dim in source)
     rest = math.prod(dim for dim in target if dim is not None)
+    # Whatever the target takes out of the batch (time steps that were put into it) divides the stand-in.
+    batch = _BATCH * rest
+    total = math.prod(batch if dim is None else dim for dim in source)
     if rest == 0 or total % rest:
         return None
-    ours = iter([(axis, _BATCH if dim is None else dim) for axis, dim in enumerate(source) if dim != 1])
+    ours = iter([(axis, batch if dim is None else dim) for axis, dim in enumerate(source) if dim != 1])
     theirs = iter([(axis, total // rest if dim is None else dim) for axis, dim in enumerate(target) if dim != 1])
     return list(_matched(ours, theirs))
 
