@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from zoo import vgg
+from zoo import convnext, densenet, inception, mobilenet, nasnet, resnet, vgg
 from zoo.pair import Pair
 
-FAMILIES = (vgg,)
+FAMILIES = (vgg, resnet, densenet, inception, mobilenet, convnext, nasnet)
 PAIRS: tuple[Pair, ...] = tuple(pair for family in FAMILIES for pair in family.PAIRS)

@@ -56,6 +56,13 @@ def channels_first(inputs: Mapping[str, npt.NDArray[Any]]) -> Sequence[torch.Ten
     return [torch.from_numpy(np.ascontiguousarray(array)) for array in images]
 
 
+def turned(inputs: Mapping[str, npt.NDArray[Any]]) -> Sequence[torch.Tensor]:
+    """Series (batch, time, features) as nn.Conv1d reads them: (batch, features, time)."""
+    import torch
+
+    return [torch.from_numpy(np.ascontiguousarray(np.swapaxes(array, 1, 2))) for array in inputs.values()]
+
+
 def the_tensor(result: Any) -> Sequence[torch.Tensor]:
     """The outputs of forward, in the order of the Keras outputs: a tensor, a tuple, or the logits of a dataclass."""
     result = getattr(result, "logits", result)

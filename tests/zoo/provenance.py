@@ -1,6 +1,7 @@
 """A plan's JSON carried out again, by nothing of torchgraft's: what a key's tensor must be, from the Keras variables.
 
-Each step is told by what numpy does, as stages/plan says of it in words.
+Each step is told by what numpy does, as stages/plan says of it in words. Arithmetic is one rounded IEEE operation on
+whole arrays, so that it, too, can be asked for bit by bit.
 """
 
 from __future__ import annotations
@@ -12,6 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+FORMULAS = {
+    "a + b": lambda a, b: a + b,
+    "a - b": lambda a, b: a - b,
+    "a * b": lambda a, b: a * b,
+    "a / b": lambda a, b: a / b,
+    "cast(a)": lambda a: a,
+}
 
 
 def recomputed(expression: Mapping[str, Any], variables: Mapping[str, Array]) -> Array:
@@ -22,6 +30,9 @@ def recomputed(expression: Mapping[str, Any], variables: Mapping[str, Array]) ->
         return np.full(expression["shape"], expression["fill"], dtype=expression["dtype"])
     if "join" in expression:
         return np.concatenate([recomputed(part, variables) for part in expression["join"]], expression["axis"])
+    if "formula" in expression:
+        operands = (recomputed(each, variables).astype(expression["dtype"]) for each in expression["of"])
+        return FORMULAS[expression["formula"]](*operands)
     source = recomputed(expression["of"], variables)
     if "part" in expression:
         start, stop = expression["part"]
@@ -44,13 +55,8 @@ def _moved(step: Mapping[str, Any], source: Array) -> Array:
 
 
 def is_arithmetic(expression: Mapping[str, Any]) -> bool:
-    """Whether a value was computed on the way, not only moved."""
-    return False
-
-
-def variables_in(expression: Mapping[str, Any]) -> set[str]:
-    """The paths of the Keras variables that an expression takes."""
-    if "variable" in expression:
-        return {expression["variable"]}
-    inner = [*expression.get("join", ()), *([expression["of"]] if "of" in expression else [])]
-    return {path for each in inner for path in variables_in(each)}
+    """Whether anything was computed on the way, not only moved."""
+    if "formula" in expression:
+        return True
+    inner = expression.get("join") or ([expression["of"]] if "of" in expression else [])
+    return any(is_arithmetic(each) for each in inner)

@@ -38,7 +38,8 @@ class Trial:
 
     @cached_property
     def keras(self) -> keras.Model:
-        return random_weights(self.pair.keras())
+        model = self.pair.keras()
+        return random_weights(model, self.pair.inputs(model, 16, SEED))
 
     @cached_property
     def module(self) -> torch.nn.Module:

@@ -9,17 +9,23 @@ import numpy as np
 if TYPE_CHECKING:
     import keras
     import torch
+    from zoo.pair import Arrays
 
 
-def random_weights(model: keras.Model, seed: int = 0) -> keras.Model:
-    """``model`` with every floating weight drawn anew, by its name.
+def random_weights(model: keras.Model, inputs: Arrays, seed: int = 0) -> keras.Model:
+    """``model`` with every floating weight drawn anew, by its name, and moving statistics near those of ``inputs``.
 
-    Kernels have twice the variance that would keep the activations' (He et al. 2015): a ReLU takes half of it.
+    Kernels have twice the variance that would keep the activations' (He et al. 2015): a ReLU takes half of it. What
+    Normalization holds is preprocessing, no weight: it stays.
     """
+    import keras
+
     random = np.random.default_rng(seed)
+    layers = model._flatten_layers()
+    fixed = {id(w) for layer in layers if isinstance(layer, keras.layers.Normalization) for w in layer.weights}
     for variable in model.weights:
         name, shape = variable.name, tuple(variable.shape)
-        if not str(variable.dtype).startswith("float"):
+        if id(variable) in fixed or not str(variable.dtype).startswith("float"):
             continue
         if "variance" in name or "gamma" in name or name == "scale":
             values = random.uniform(0.6, 1.4, shape)
@@ -33,7 +39,29 @@ def random_weights(model: keras.Model, seed: int = 0) -> keras.Model:
             summed = shape[:-2] if depthwise else shape[:-1]
             values = random.normal(0.0, np.sqrt(2 / np.prod(summed)), shape)
         variable.assign(values.astype(variable.dtype))
+    _take_statistics(model, inputs, random)
     return model
+
+
+def _take_statistics(model: keras.Model, inputs: Arrays, random: np.random.Generator) -> None:
+    """Each moving mean and variance as training on ``inputs`` leaves them, and then some way off.
+
+    With statistics that have nothing to do with the activations a deep net amplifies rounding errors, layer by layer.
+    """
+    import keras
+
+    norms = [each for each in model._flatten_layers() if isinstance(each, keras.layers.BatchNormalization)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    if norms:
+        model(inputs if len(inputs) > 1 else next(iter(inputs.values())), training=True)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+        mean, variance = np.asarray(norm.moving_mean), np.asarray(norm.moving_variance)
+        variance = variance + 0.1 * variance.mean() + 1e-3  # no channel is as good as constant
+        norm.moving_mean.assign(mean + random.normal(0.0, 0.05, mean.shape) * np.sqrt(variance))
+        norm.moving_variance.assign(variance * random.uniform(0.9, 1.1, mean.shape))
 
 
 def other_weights(module: torch.nn.Module, seed: int = 7) -> torch.nn.Module:
