@@ -65,8 +65,8 @@ class MultiTask(nn.Module):
         )
 
 
-def in_keras_order(made: Predictions) -> list[torch.Tensor]:
-    return [made.age[:, None], made.kind, made.flag]
+def by_name(made: Predictions) -> list[torch.Tensor]:
+    return [made.age[:, None], made.flag, made.kind]
 
 
 def extra_first(inputs: Arrays) -> list[torch.Tensor]:
@@ -74,4 +74,4 @@ def extra_first(inputs: Arrays) -> list[torch.Tensor]:
     return [extra, image]
 
 
-PAIRS = (Pair("multi-task CNN → by hand", keras_multitask, MultiTask, feed=extra_first, read=in_keras_order),)
+PAIRS = (Pair("multi-task CNN → by hand", keras_multitask, MultiTask, feed=extra_first, read=by_name),)

@@ -54,4 +54,8 @@ def probabilities(logs: torch.Tensor) -> list[torch.Tensor]:
     return [torch.exp(logs)]
 
 
-PAIRS = (Pair("PointNet → PointNet by hand", keras_pointnet, PointNet, feed=turned, read=probabilities),)
+PAIRS = (
+    Pair(
+        "PointNet → PointNet by hand", keras_pointnet, PointNet, feed=turned, read=probabilities, findings=("softmax",)
+    ),
+)
