@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from ..base import Artifacts, ExportedGraph, ImportedModule, NormalizedGraph, Progress
 from ..plan import Array
+from .bodies import bodies_of, put_in
 from .convert import converted, fx_nodes, give_outputs
 from .initializers import name_initializers
 from .parameters import layer_recipes
@@ -27,12 +28,15 @@ class Import:
 
 def imported(graph: NormalizedGraph, variables: Mapping[str, Array]) -> ImportedModule:
     """The graph as a module in eval mode, its weights made by their recipes from ``variables``."""
-    source, module = converted(graph, variables)
+    around, bodies = bodies_of(graph)
+    steps = {name: imported(body, variables) for name, body in bodies.items()}
+    source, module = converted(around, variables)
     nodes = fx_nodes(module, source)
     give_outputs(module, len(graph.outputs))
     recipes = {
         **layer_recipes(module, source, graph.weights, variables),
         **name_initializers(module, graph.weights),
+        **put_in(module, source, steps),
     }
     module.graph.lint()  # type: ignore[no-untyped-call]
     module.recompile()

@@ -17,6 +17,7 @@ from .group_normalization import GROUP_NORMALIZATION
 from .linear import LINEAR
 from .pooling import GLOBAL_MAX_POOL, PADDED_POOL
 from .reshape import RESHAPE
+from .scan import SCAN
 from .select import GATHER, SLICE, SPLIT
 from .windows import EXPAND, PAD, RESIZE
 
@@ -39,6 +40,7 @@ CONVERTERS: tuple[Converter, ...] = (
     CUMSUM,
     HARDMAX,
     THRESHOLDED_RELU,
+    SCAN,
 )
 
 
@@ -58,7 +60,7 @@ def _convert(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
         for index in converter.parameters.values()
         if source.has(index)
     }
-    inputs = tuple(source.inputs[index] for index in converter.data)
+    inputs = source.inputs if converter.data is None else tuple(source.inputs[index] for index in converter.data)
     return OperationConverterResult(converter.module(source, weights), OnnxMapping(inputs, node.output_values))
 
 

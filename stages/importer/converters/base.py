@@ -70,14 +70,14 @@ class Converter:
         operators: ONNX names.
         accepts: whether it takes this node; onnx2torch's own converter does where it does not.
         module: makes the module, given the tensors of the node's weights by input index.
-        data: the inputs that the module's ``forward`` takes.
+        data: the inputs that the module's ``forward`` takes; None: all.
         parameters: name in the module → index of the node's input that it holds.
     """
 
     operators: tuple[str, ...]
     module: Callable[[Source, Mapping[int, torch.Tensor]], torch.nn.Module]
     accepts: Callable[[Source], bool] = lambda source: True
-    data: tuple[int, ...] = (0,)
+    data: tuple[int, ...] | None = (0,)
     parameters: Mapping[str, int] = field(default_factory=dict)
 
 
