@@ -355,7 +355,10 @@ class Extraction:
         reading: what can run the module and show its inner values again (a type of stages/torch_graph).
         fit: how the module takes Keras' inputs and gives Keras' outputs. An output may be a Keras layer's: the module
             then gives that layer's value, and compared is that.
-        not_given: Keras outputs that the module does not give, and what it gives instead; not compared.
+        not_given: Keras outputs that the module does not give → the Keras layer that it gives instead, or ""; not
+            compared.
+        ends: Keras layers whose values are the last that layers with the module's own weights read; compared as
+            outputs.
         layers: the aligned boundaries.
         unaligned: boundary name → why it has no counterpart; reported as not compared.
         findings: worst first.
@@ -370,6 +373,7 @@ class Extraction:
     layers: tuple[AlignedLayer, ...]
     unaligned: Mapping[str, str]
     findings: tuple[Finding, ...]
+    ends: tuple[str, ...] = ()
     evidence: Mapping[str, Placement] = field(default_factory=dict)
 
     def check(self) -> None:

@@ -54,12 +54,18 @@ class Compare:
             if (absent := [runtime for runtime, found in values.items() if name not in found])
         }
         return Comparison(
-            outputs=tuple(_agreements(_given(runs, extraction.fit), outputs, job.tolerance)),
+            outputs=(
+                *_agreements(_given(runs, extraction.fit), outputs, job.tolerance),
+                *_agreements(values, extraction.ends, job.tolerance),
+            ),
             layers=layers,
             not_compared={
                 **not_compared,
                 **extraction.unaligned,
-                **{name: f"the module gives {layer} in its place" for name, layer in extraction.not_given.items()},
+                **{
+                    name: f"the module gives {layer} in its place" if layer else "the module does not give it"
+                    for name, layer in extraction.not_given.items()
+                },
             },
             accuracy=_accuracies(runs, job.labels),
             findings=_judged(extraction, layers),

@@ -26,10 +26,14 @@ from .expected import Expected
 from .fingerprint import fingerprint, matching
 from .probe import Probe, ProbedOp
 from .reference import Reference
+from .stated import Stated
 from .structure import downstream
 
 #: How often in a row a choice between equal candidates is taken back without placing more, before the best stands.
 PATIENCE = 8
+NOTHING_STATED = Stated()
+#: What a choice between equal candidates rests on, as evidence calls it.
+DECIDED_BY = {"the structure that follows": "structure", "name": "names", "a hint": "hint"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Pair:
         by_values: whether their inputs hold the same values; if not, the module departs before this op.
         evidence: a sentence.
         rivals: names of the reference ops that fitted as well.
-        decided_by: "values", "structure" or "names": the strongest of what the choice rests on.
+        decided_by: "values", "structure", "names" or "hint": the strongest of what the choice rests on.
     """
 
     target: Op
@@ -61,6 +65,7 @@ class Alignment:
     Attributes:
         pairs: name of the target op → Pair, in execution order.
         unplaced: target ops without a counterpart.
+        own: target ops that keep the module's own values, as is stated.
         marks: name of every value of the target → fingerprint.
         outputs: the module's outputs under the probe.
         misplaced: how many outputs are not at the place where they are expected.
@@ -68,6 +73,7 @@ class Alignment:
 
     pairs: dict[str, Pair] = field(default_factory=dict)
     unplaced: list[Op] = field(default_factory=list)
+    own: list[Op] = field(default_factory=list)
     marks: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     outputs: Sequence[torch.Tensor] = ()
 
@@ -105,22 +111,24 @@ def align(
     state: State,
     *,
     expected: Sequence[Expected],
+    stated: Stated = NOTHING_STATED,
 ) -> Alignment:
     """Align the user's module, run on ``inputs`` with its own ``state``, with the probed reference.
 
     Only glue that depends on parameters reads ``state``: what ops give comes from the probe. ``expected`` is where each
-    Keras output belongs among the module's: a choice that puts one elsewhere is taken back.
+    Keras output belongs among the module's: a choice that puts one elsewhere is taken back. What is ``stated`` decides
+    what is left open, before names do.
     """
     chosen: dict[str, str] = {}
     tried = {_frozen(chosen)}
-    best = _Attempt(reference, probed, target, chosen, expected).run(inputs, state)
+    best = _Attempt(reference, probed, target, chosen, expected=expected, stated=stated).run(inputs, state)
     patience = PATIENCE
     while patience and not best.is_whole:
         alternative = _another_choice(best, chosen, tried)
         if alternative is None:
             break
         tried.add(_frozen(alternative))
-        found = _Attempt(reference, probed, target, alternative, expected).run(inputs, state)
+        found = _Attempt(reference, probed, target, alternative, expected=expected, stated=stated).run(inputs, state)
         patience -= 1
         if found.score > best.score:
             best, chosen, patience = found, alternative, PATIENCE
@@ -161,9 +169,11 @@ class _Attempt:
         probed: Probe,
         target: Reading,
         chosen: Mapping[str, str],
+        *,
         expected: Sequence[Expected],
+        stated: Stated,
     ) -> None:
-        self._expected = expected
+        self._expected, self._stated = expected, stated
         self._reference, self._probed, self._target, self._chosen = reference, probed, target, chosen
         self._families: dict[tuple[object, ...], list[ProbedOp]] = {}
         for candidate in probed.ops.values():
@@ -184,6 +194,9 @@ class _Attempt:
         self._found.marks[name] = fingerprint(value)
 
     def _at_op(self, call: OpCall) -> torch.Tensor:
+        if self._stated.leaves_alone(call.op):
+            self._found.own.append(call.op)
+            return call.compute()
         read = call.op.canonical_input(call.value)
         pair = self._by_values(call.op, read) or self._by_structure(call.op, read)
         if pair is None:
@@ -226,7 +239,7 @@ class _Attempt:
         if reason:
             evidence += f"; told from {len(fitting) - 1} equal by {reason}"
         rivals = tuple(other.op.name for other, _ in equal if other is not probed)
-        decided_by = {"the structure that follows": "structure", "name": "names"}.get(reason, "values")
+        decided_by = DECIDED_BY.get(reason, "values")
         return Pair(op, probed.op, found, True, evidence, rivals, decided_by)
 
     def _choose(self, op: Op, fitting: list[_Fitting]) -> tuple[_Fitting, str, list[_Fitting]]:
@@ -243,6 +256,9 @@ class _Attempt:
         ]
         if len(alike) == 1:
             return alike[0], "the structure that follows", []
+        for candidate in alike or fitting:
+            if self._stated.hints(op, self._reference.variables_of(candidate[0].op)):
+                return candidate, "a hint", alike or fitting
         likeness = [_likeness(op.place, self._reference.layer_of(probed.op)) for probed, _ in alike or fitting]
         ranked = sorted(range(len(likeness)), key=lambda position: -likeness[position])
         if likeness[ranked[0]] > likeness[ranked[1]]:
@@ -255,10 +271,12 @@ class _Attempt:
         ours = {self._found.pairs[name].reference.name if name in self._found.pairs else "" for name in op.sources}
         behind = [probed for probed in family if probed.op.sources & set(self._probed.ops) == ours - {""}]
         pool, reason = (behind, "stands behind the same layers") if behind else (family, "is the next of its shape")
+        hinted = [probed for probed in family if self._stated.hints(op, self._reference.variables_of(probed.op))]
+        pool, reason = (hinted, "is what a hint names") if hinted else (pool, reason)
         if not pool:
             return None
         probed = next((probed for probed in pool if self._chosen.get(op.name) == probed.op.name), pool[0])
-        if len(family) == 1 and not behind:
+        if len(family) == 1 and not behind and not hinted:
             reason = "is the only one left of its shape"
         features = None
         if op.kind == "linear" and read.dim() == 2 and read.numel() == probed.read.numel():
@@ -268,7 +286,8 @@ class _Attempt:
         layer = self._reference.layer_of(probed.op)
         evidence = f"structure: {reason}; what it reads is not what Keras layer {layer} reads"
         rivals = tuple(other.op.name for other in pool if other is not probed)
-        return Pair(op, probed.op, Arrangement(features=features), False, evidence, rivals, "structure")
+        decided_by = "hint" if hinted else "structure"
+        return Pair(op, probed.op, Arrangement(features=features), False, evidence, rivals, decided_by)
 
 
 def _likeness(ours: str, theirs: str) -> float:

@@ -16,11 +16,13 @@ from .confirm import Confirmation, confirm
 from .findings import Context, find
 from .make_plan import make_plan
 from .outputs import Placed, Wanted, WantedOutput, place_outputs, sources_of
+from .partial import Ends, compared_ends, ends_of, left_behind
 from .placements import placements
 from .preprocessing import fronts, in_front, untrained
 from .reference import Reference, read_reference
 from .results import Twice, as_keras, layer_candidates, place_layers
 from .search import Found, search
+from .stated import refuse_wrong_hints, stated_of
 
 
 class Extract:
@@ -37,18 +39,29 @@ class Extract:
         progress.step("reading the imported module")
         reference = read_reference(job, graph, imported)
         progress.step("aligning the modules")
-        found = search(module, reference, graph.outputs, fronts(reference, graph.boundaries, untrained(job)), job.fit)
+        mapping = stated_of(job, list(module.state_dict()), list(variables))
+        before = fronts(reference, graph.boundaries, untrained(job))
+        found = search(module, reference, graph.outputs, before, stated=job.fit, mapping=mapping)
         absorbed = tuple(absorptions(found.alignment, found.reading, reference.reading))
+        ends = ends_of(found)
         plan = make_plan(
-            module, found.alignment, absorbed, imported.recipes, variables, in_front=in_front(found.taken, reference)
+            module,
+            found.alignment,
+            absorbed,
+            imported.recipes,
+            variables,
+            not_needed={**left_behind(ends, reference), **in_front(found.taken, reference)},
+            allowed=mapping.allowed,
         )
+        evidence = placements(plan, found.alignment, reference)
+        refuse_wrong_hints(mapping, plan, evidence, job.module_source)
         progress.step("confirming on a second probe")
         inner = _reference_values(graph, reference, found.probe.kept)
         candidates = layer_candidates(inner, found.alignment.marks)
         second = confirm(reference, found, {node for nodes in candidates.values() for node in nodes})
         wide = _reference_values(graph, reference, second.probe.kept)
         values = {name: Twice(value, wide[name]) for name, value in inner.items()}
-        placed = _outputs(module, job, graph, found, second, values=values)
+        placed = _outputs(module, job, graph, found, second, values=values, ends=ends)
         first = _values(found, set(second.kept))
         layers, unaligned = place_layers(
             graph.boundaries,
@@ -65,6 +78,7 @@ class Extract:
             reading=found.reading,
             fit=Fit(found.trial.inputs, placed.fits, found.trial.options),
             not_given=placed.missing,
+            ends=compared_ends(found, layers),
             layers=layers,
             unaligned={**graph.unkept, **unaligned, **_skipped(found, unaligned)},
             findings=find(
@@ -72,7 +86,7 @@ class Extract:
                     found, reference, graph.outputs, placed, second, frozenset(left.name for left in plan.unmatched)
                 )
             ),
-            evidence=placements(plan, found.alignment, reference),
+            evidence=evidence,
         )
 
 
@@ -84,6 +98,7 @@ def _outputs(
     second: Confirmation,
     *,
     values: Mapping[str, Twice],
+    ends: Ends,
 ) -> Placed:
     """What the module gives for each Keras output. ``values``: those of Keras' layers, in execution order."""
     boundaries = {boundary.name: boundary for boundary in graph.boundaries}
@@ -103,9 +118,9 @@ def _outputs(
             )
         )
     given = [Twice(*each) for each in zip(found.alignment.outputs, second.outputs, strict=True)]
-    placed = place_outputs(wanted, list(inner.values()), given, found.places)
+    placed = place_outputs(wanted, list(inner.values()), given, found.places, own=ends.own)
     missing = [name for name, layer in placed.missing.items() if not layer]
-    if missing:
+    if missing and not ends.values:
         raise MappingError(
             f"forward gives {len(given)} tensors, none of them is Keras' {', '.join(missing)}",
             where=type(module).__name__,

@@ -25,6 +25,7 @@ from ..plan import (
 from ..torch_graph import NEUTRAL, NORMALISATIONS, Op, Slot
 from .absorb import Absorption
 from .align import Alignment, Pair
+from .partial import own_values
 from .unplaced import table
 
 
@@ -44,7 +45,8 @@ def make_plan(
     recipes: Mapping[str, Recipe],
     variables: Mapping[str, Array],
     *,
-    in_front: Mapping[str, str],
+    not_needed: Mapping[str, str],
+    allowed: Mapping[str, str],
 ) -> Plan:
     """The Plan of an alignment.
 
@@ -54,7 +56,8 @@ def make_plan(
         absorbed: the biases that running means take in.
         recipes: key of the imported module → Recipe.
         variables: path → value, of every variable of the Keras model.
-        in_front: path → why, of those that the module leaves to its caller.
+        not_needed: path → why, of those that the module leaves to its caller, or that nothing it gives is made from.
+        allowed: key → the pattern of ``allow_unmatched`` that it matches.
 
     Raises:
         MappingError: a key has no recipe, a weight of Keras has no key, or two calls want different tensors for one
@@ -70,14 +73,14 @@ def make_plan(
     ties = tied_keys(module)
     _share_ties(ties, draft)
     for key, shape in shapes.items():
-        if key.endswith("num_batches_tracked") and key not in draft.recipes:
+        if key.endswith("num_batches_tracked") and key not in draft.recipes and key not in allowed:
             counter = Fill(0, shape, "int64")
             draft.recipes[key] = Recipe(counter, ("torch counts training batches here; Keras does not",))
     known = {path: Variable(path, tuple(array.shape), str(array.dtype)) for path, array in variables.items()}
-    unused = _unused(known, recipes, draft, in_front)
-    own = _own_buffers(module, alignment, draft)
+    unused = _unused(known, recipes, draft, not_needed)
+    own = {**_own_buffers(module, alignment, draft), **own_values(allowed, draft.recipes)}
     missing = [key for key in shapes if key not in draft.recipes and key not in own]
-    needed = [left for left in unused if left.name not in in_front]
+    needed = [left for left in unused if left.name not in not_needed]
     lost = [left for left in needed if left.name in draft.lacking or _takes_part(left.name, recipes)]
     if missing or lost or draft.faults:
         raise MappingError(
@@ -202,7 +205,7 @@ def _share_ties(ties: Iterable[tuple[str, ...]], draft: _Draft) -> None:
 
 
 def _unused(
-    known: Mapping[str, Variable], recipes: Mapping[str, Recipe], draft: _Draft, in_front: Mapping[str, str]
+    known: Mapping[str, Variable], recipes: Mapping[str, Recipe], draft: _Draft, not_needed: Mapping[str, str]
 ) -> list[LeftOver]:
     used = {variable.path for recipe in draft.recipes.values() for variable in recipe.variables}
     left = []
@@ -211,7 +214,7 @@ def _unused(
             takes_part = _takes_part(path, recipes)
             reason = (
                 draft.lacking.get(path)
-                or in_front.get(path)
+                or not_needed.get(path)
                 or ("no key takes it" if takes_part else "takes no part in inference")
             )
             left.append(LeftOver(path, variable.shape, reason))

@@ -12,7 +12,7 @@ A fit counts only where it holds under both probes. For each Keras output, in th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -79,7 +79,12 @@ class Placed:
 
 
 def place_outputs(
-    wanted: Sequence[WantedOutput], inner: Sequence[Wanted], given: Sequence[Twice], places: Sequence[str]
+    wanted: Sequence[WantedOutput],
+    inner: Sequence[Wanted],
+    given: Sequence[Twice],
+    places: Sequence[str],
+    *,
+    own: Collection[int] = (),
 ) -> Placed:
     """Each Keras output's place.
 
@@ -88,6 +93,7 @@ def place_outputs(
         inner: the values of Keras' layers, in execution order.
         given: the module's outputs.
         places: of them in what forward returns.
+        own: positions of those that layers with the module's own weights make: they are no output of Keras.
     """
     placed = Placed()
 
@@ -113,7 +119,7 @@ def place_outputs(
             keep(name, *free)
     for index, output in enumerate(wanted):
         if output.port.name not in placed.fits:
-            _settle(output, index, inner, given, placed=placed, keep=keep)
+            _settle(output, index, inner, given, placed=placed, keep=keep, own=own)
     return placed
 
 
@@ -125,6 +131,7 @@ def _settle(
     *,
     placed: Placed,
     keep: Callable[[str, int, OutputFit], None],
+    own: Collection[int],
 ) -> None:
     """Cases 5 and 6."""
     name, taken = output.port.name, set(placed.positions.values())
@@ -137,7 +144,7 @@ def _settle(
                 keep(value.port.name, position, OutputFit(layout=layout or None))
                 placed.missing[name] = value.port.name
                 return
-    if place < len(given) and place not in taken:
+    if place < len(given) and place not in taken and place not in own:
         keep(name, place, OutputFit(layout=_likeliest(given[place], output)))
         placed.guessed.append(name)
     else:

@@ -26,6 +26,7 @@ from .forward import places_of
 from .preprocessing import Front, front_values
 from .probe import NARROW, Probe, Spread
 from .reference import Reference
+from .stated import Stated
 from .trials import Trial, trials
 
 #: Ways that are tried with the module, and of those how many are aligned, before the best stands.
@@ -73,7 +74,13 @@ def fed_values(reference: Reference, probed: Probe, spread: Spread, fronts: Sequ
 
 
 def search(
-    module: nn.Module, reference: Reference, outputs: Sequence[Port], fronts: tuple[Front, ...], stated: Fit
+    module: nn.Module,
+    reference: Reference,
+    outputs: Sequence[Port],
+    fronts: tuple[Front, ...],
+    *,
+    stated: Fit,
+    mapping: Stated,
 ) -> Found:
     """The first way of feeding under which all is placed by values, else that under which most is.
 
@@ -85,7 +92,7 @@ def search(
     """
     signature = inspect.signature(module.forward)
     check_stated(signature, reference.ports, fronts, [port.name for port in outputs], stated)
-    bench = _Bench(module, reference, outputs, fronts)
+    bench = _Bench(module, reference, outputs, fronts, mapping=mapping)
     assigned = list(assignments(signature, reference.ports, stated))
     ways = trials(assigned, fronts, stated, quiet_options(signature, stated))[:TRIED]
     late: list[Trial] = []
@@ -120,9 +127,16 @@ class _Bench:
     """The module and the reference, run as often as the search asks; what depends on shapes alone is done once."""
 
     def __init__(
-        self, module: nn.Module, reference: Reference, outputs: Sequence[Port], fronts: tuple[Front, ...]
+        self,
+        module: nn.Module,
+        reference: Reference,
+        outputs: Sequence[Port],
+        fronts: tuple[Front, ...],
+        *,
+        mapping: Stated,
     ) -> None:
         self._module, self._reference, self._outputs, self._fronts = module, reference, outputs, fronts
+        self._mapping = mapping
         first = reference.probed(None, NARROW)
         self._values = fed_values(reference, first, NARROW, fronts)
         self._state = module.state_dict()
@@ -147,7 +161,7 @@ class _Bench:
         probe = self._probe(reading)
         inputs = self._tensors(way, fed_values(self._reference, probe, NARROW, self._fronts))
         expected = expected_outputs(self._reference, probe, self._outputs, places)
-        alignment = align(self._reference, probe, reading, inputs, self._state, expected=expected)
+        alignment = align(self._reference, probe, reading, inputs, self._state, expected=expected, stated=self._mapping)
         return Found(self._reference, twin, way, self._fronts, inputs, places, reading, probe, alignment, expected)
 
     def failure(self, signature: inspect.Signature) -> Exception:

@@ -6,6 +6,7 @@
 4. The config states another fit than the values have: an error, with the lines that fit.
 5. It is a value that Keras computes on the way, and none of the above: that value is named.
 6. It is no value of Keras.
+7. The module has no output for it: left out, or made by layers that keep the module's own weights.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ def outputs(context: Context) -> Iterable[Finding]:
         elif fit.activation not in (None, "linear") or fit.keras_activation or fit.value:
             yield _fitted(name, fit)
     for name, layer in context.placed.missing.items():
+        if not layer:
+            yield _not_given(context, name)
+            continue
         place = _place(context.placed.fits[layer])
         cause = (
             f"the module does not give {name}; what it gives is the value of Keras layer {layer}, and compared is that"
@@ -33,6 +37,16 @@ def outputs(context: Context) -> Iterable[Finding]:
         yield Finding(
             "warning", place, name, cause, f"add what follows {layer} in Keras if the module shall give {name}"
         )
+
+
+def _not_given(context: Context, name: str) -> Finding:
+    """Case 7."""
+    own = context.alignment.own
+    if own:
+        cause = f"{own[-1].place} keeps the module's own values (allow_unmatched), so Keras' {name} is not given"
+        return Finding("note", own[-1].place, name, cause, "train it; compared is what Keras has in front of it")
+    cause = f"no output of the module is Keras' {name}: it is not compared"
+    return Finding("warning", "the outputs", name, cause, f"return {name} from forward if the module shall give it")
 
 
 def _fitted(name: str, fit: OutputFit) -> Finding:

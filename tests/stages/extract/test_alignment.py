@@ -312,8 +312,9 @@ def test_several_inputs_are_given_by_name_and_several_outputs_found_by_value() -
         def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
             return super().forward(a, b)[0]
 
-    with pytest.raises(MappingError, match="forward gives 1 tensors"):
-        extract(randomized(Two()), One(), a=images(4, 6), b=images(4, 6) * 2)
+    extraction = extract(randomized(Two()), One(), a=images(4, 6), b=images(4, 6) * 2)
+    assert extraction.not_given == {"output1": ""}
+    assert "no output of the module is Keras' output1" in extraction.findings[0].cause
 
 
 def test_a_wrong_activation_is_named_and_does_not_hide_the_rest(reference: nn.Module) -> None:
