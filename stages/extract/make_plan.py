@@ -26,7 +26,7 @@ from ..torch_graph import NEUTRAL, NORMALISATIONS, Op, Slot
 from .absorb import Absorption
 from .align import Alignment, Pair
 from .partial import own_values
-from .unplaced import table
+from .unplaced import own_line, table
 
 
 @dataclass
@@ -87,7 +87,8 @@ def make_plan(
             f"{len(missing)} of {len(shapes)} keys have no Keras variable, "
             f"{len(lost)} of {len(known)} Keras variables have no key",
             where=type(module).__name__,
-            fix="build the module as the Keras model is built; the tables name what is missing on either side",
+            fix="build the module as the Keras model is built; the tables name what is missing on either side"
+            + own_line(missing, shapes),
             details=table(missing, shapes, lost, draft.faults, alignment),
         )
     _same_dtypes(module, draft.recipes)

@@ -64,8 +64,9 @@ def left_behind(ends: Ends, reference: Reference) -> dict[str, str]:
         return {}
     reading = reference.reading
     needed = set(_upstream(reading, ends.values))
-    at = {name: boundary for boundary, name in reversed(reference.places.items())}
-    layers = list(dict.fromkeys(at[value] for value in ends.values if value in at))
+    at = {name: boundary for boundary, name in reference.places.items()}
+    before = {name for value in ends.values for name in _upstream(reading, [value]) if name != value}
+    layers = dict.fromkeys(at[value] for value in ends.values if value in at and value not in before)
     until = f" ({', '.join(layers)})" if layers else ""
     taken = {path for name, op in reading.ops.items() if name in needed for path in reference.variables_of(op)}
     return {
@@ -78,9 +79,7 @@ def left_behind(ends: Ends, reference: Reference) -> dict[str, str]:
 
 def compared_ends(found: Found, layers: Sequence[AlignedLayer]) -> tuple[str, ...]:
     """The Keras layers whose values are the last that the module's own layers are computed from, as it aligns."""
-    at: dict[str, str] = {}
-    for layer in layers:
-        at.setdefault(layer.node, layer.boundary)
+    at = {layer.node: layer.boundary for layer in layers}  # of several with the same elements the last
     nodes = (node for op in found.alignment.own for node in _nearest(found.reading, op.reads, at.__contains__))
     own = {op.name for op in found.alignment.own}
     behind = set(_downstream(found.reading, own))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..plan import LeftOver, Shape
 from .align import Alignment
@@ -30,6 +30,23 @@ def table(
         lines.append("calls in the module without a counterpart in Keras:")
         lines += [f"  {op.place or op.name} ({op.kind})" for op in alignment.unplaced]
     return tuple(lines)
+
+
+def own_line(missing: Sequence[str], keys: Iterable[str]) -> str:
+    """What to state where the missing keys are layers of the module's own: modules of which every weight is missing."""
+    lacking = {*missing, *(key for key in keys if key.endswith("num_batches_tracked"))}
+    patterns = []
+    for key in missing:
+        parts = key.split(".")
+        for depth in range(1, len(parts)):
+            path = ".".join(parts[:depth])
+            if all(other in lacking for other in keys if other.startswith(f"{path}.")):
+                patterns.append(f"{path}.*")
+                break
+        else:
+            patterns.append(key)
+    named = ", ".join(f'"{pattern}"' for pattern in dict.fromkeys(patterns))
+    return f"; where these are layers of your own that Keras has not: `allow_unmatched: [{named}]`" if named else ""
 
 
 def _nearest(shape: Shape, candidates: Mapping[str, Shape], count: int = 3) -> str:
