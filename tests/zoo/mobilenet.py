@@ -4,9 +4,14 @@ a 1×1 convolution where the other has a Dense; hard-swish and hard-sigmoid; squ
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from zoo.pair import Pair, built
+from zoo.pair import Pair, built, pixels, preprocessed, probabilities
+
+if TYPE_CHECKING:
+    import keras
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def small(name: str, **options: Any) -> Any:
@@ -16,6 +21,18 @@ def small(name: str, **options: Any) -> Any:
 
 def timm(name: str, **options: Any) -> Any:
     return built("timm:create_model", name, **options)
+
+
+def efficientnet_b0() -> keras.Model:
+    """With what its Normalization holds when trained weights are loaded: the statistics of ImageNet."""
+    import keras
+
+    model = small("EfficientNetB0")()
+    (norm,) = (layer for layer in model.layers if isinstance(layer, keras.layers.Normalization))
+    norm.adapt_mean.assign(IMAGENET_MEAN)
+    norm.adapt_variance.assign([deviation**2 for deviation in IMAGENET_STD])
+    norm.finalize_state()
+    return model
 
 
 PAIRS = (
@@ -37,17 +54,28 @@ PAIRS = (
     ),
     Pair(
         "MobileNetV3Large → timm tf_mobilenetv3_large_100",
-        small("MobileNetV3Large", include_preprocessing=False),
+        small("MobileNetV3Large", classifier_activation="softmax"),
         timm("tf_mobilenetv3_large_100", num_classes=10),
+        inputs=pixels,
+        feed=preprocessed((1.0, 1.0, 1.0), (1.0, 1.0, 1.0), scale=127.5),
+        read=probabilities,
+        findings=("x / 127.5 - 1", "softmax"),
     ),
     Pair(
         "EfficientNetB0 → timm tf_efficientnet_b0",
-        small("EfficientNetB0"),
+        efficientnet_b0,
         timm("tf_efficientnet_b0", num_classes=10),
+        inputs=pixels,
+        feed=preprocessed(IMAGENET_MEAN, IMAGENET_STD),
+        findings=("x / 255",),
     ),
     Pair(
         "EfficientNetV2B0 → timm tf_efficientnetv2_b0",
-        small("EfficientNetV2B0", include_preprocessing=False),
+        small("EfficientNetV2B0", classifier_activation="softmax"),
         timm("tf_efficientnetv2_b0", num_classes=10),
+        inputs=pixels,
+        feed=preprocessed(IMAGENET_MEAN, IMAGENET_STD),
+        read=probabilities,
+        findings=("x / 255", "softmax"),
     ),
 )

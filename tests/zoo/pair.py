@@ -48,12 +48,28 @@ def random_inputs(model: keras.Model, samples: int, seed: int) -> Arrays:
     return made
 
 
+def pixels(model: keras.Model, samples: int, seed: int) -> Arrays:
+    """Images of 0 to 255, for a model that has its preprocessing inside."""
+    drawn = random_inputs(model, samples, seed)
+    return {name: np.clip(128 + 50 * array, 0, 255).astype(array.dtype) for name, array in drawn.items()}
+
+
 def channels_first(inputs: Mapping[str, npt.NDArray[Any]]) -> Sequence[torch.Tensor]:
     """What the module is called with: images channel-first, in the order of the Keras inputs."""
     import torch
 
     images = (np.moveaxis(array, -1, 1) if array.ndim == 4 else array for array in inputs.values())
     return [torch.from_numpy(np.ascontiguousarray(array)) for array in images]
+
+
+def preprocessed(mean: tuple[float, ...], deviation: tuple[float, ...], scale: float = 255.0) -> Any:
+    """The feed of a module that leaves ``(x / scale - mean) / deviation`` to its caller, where Keras has it inside."""
+
+    def feed(inputs: Mapping[str, npt.NDArray[Any]]) -> Sequence[torch.Tensor]:
+        laid = {name: (array / scale - np.array(mean)) / np.array(deviation) for name, array in inputs.items()}
+        return channels_first({name: array.astype("float32") for name, array in laid.items()})
+
+    return feed
 
 
 def turned(inputs: Mapping[str, npt.NDArray[Any]]) -> Sequence[torch.Tensor]:
@@ -69,6 +85,11 @@ def the_tensor(result: Any) -> Sequence[torch.Tensor]:
     return result if isinstance(result, (tuple, list)) else [result]
 
 
+def probabilities(result: Any) -> Sequence[torch.Tensor]:
+    """The softmax, which Keras has inside, of what a module leaves as logits."""
+    return [tensor.softmax(-1) for tensor in the_tensor(result)]
+
+
 @dataclass(frozen=True)
 class Pair:
     """A Keras model and a module of the same architecture, or, with ``differs``, of nearly the same.
@@ -82,7 +103,7 @@ class Pair:
         full: the size of the original; runs with ``pytest -m long``. Every other pair runs always.
         findings: words of each finding that there must be (one entry a line that mends), no other is allowed; a pair
             with findings that are warnings is verified all the same.
-        told: applies what the findings told to the module: after it there are none, and it is verified.
+        told: applies what the findings told to the module: after it there are notes at most, and it is verified.
         kept: keys for which Keras has nothing: constants of the module's own.
         differs: the module computes something else: refused with exit code 7; the words are of the refusal (the place).
         tolerance: of the outputs on fresh inputs, relative to the largest; by default torchgraft's own.

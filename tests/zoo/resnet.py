@@ -1,5 +1,5 @@
-"""ResNet. Traps: Keras' convolutions have biases where the modules' have none (the running_mean behind takes them in); a
-block's stride is on the first 1×1 convolution in Keras, on the 3×3 one in torchvision.
+"""ResNet. Traps: Keras' convolutions have biases where the modules' have none (the running_mean behind takes them in);
+a block's stride is on the first 1×1 convolution in Keras, on the 3×3 one in torchvision; epsilon 1.001e-5 in Keras.
 """
 
 from __future__ import annotations
