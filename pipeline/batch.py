@@ -17,6 +17,7 @@ OUTPUT_NAMES = (
     deliver.PICKLE,
     deliver.PLAN,
     deliver.COMPARISON,
+    deliver.EVIDENCE,
     deliver.ONNX,
     deliver.ONNX_DATA,
     SUMMARY,

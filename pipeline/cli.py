@@ -56,6 +56,7 @@ def _options(
 @app.command()
 def run(
     configs: Annotated[list[Path], typer.Argument(help="Config files; several make a batch.")],
+    *,
     output: Annotated[
         Path | None,
         typer.Option(help="Output folder, instead of the config's; a batch gets one below it for each job."),
@@ -63,6 +64,7 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="Show errors only.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Show JSON lines on stdout.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Do the work also where nothing has changed.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show every row of every table.")] = False,
 ) -> None:
     """Convert what CONFIGS describe, verify it, and write the files."""
     from .batch import exit_code, read_batch
@@ -70,7 +72,7 @@ def run(
     from .runner import run_job
 
     jobs = read_batch(configs, output)
-    view = view_for(quiet=quiet, as_json=as_json)
+    view = view_for(quiet=quiet, as_json=as_json, verbose=verbose)
     codes = []
     try:
         for number, job in enumerate(jobs, 1):
@@ -93,6 +95,17 @@ def inspect(
     from .inspection import show_model
 
     show_model(model, as_json=as_json)
+
+
+@app.command()
+def explain(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="The output folder of a run, or its plan.json.")],
+    key: Annotated[str, typer.Argument(help="A key of the state_dict.")],
+) -> None:
+    """Show how one tensor is made, step by step, the evidence for it, and the candidates that lost."""
+    from .explain import explain as explained
+
+    typer.echo(explained(folder, key), nl=False)
 
 
 @app.command()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from rich.console import Console
@@ -12,7 +14,7 @@ from rich.text import Text
 
 from ..stages.errors import TorchgraftError
 from .runner import Outcome
-from .summary import WIDTH, render
+from .summary import WIDTH, NotVerifiedError, render, text_of
 from .worker_process import Listener
 
 TABLE_ROWS = 40
@@ -29,23 +31,47 @@ class View(Listener, Protocol):
         """Leave the terminal in order."""
 
 
-def view_for(*, quiet: bool, as_json: bool) -> View:
-    """The View that the command line asks for."""
+def view_for(*, quiet: bool, as_json: bool, verbose: bool = False) -> View:
+    """The View that the command line asks for; ``verbose`` shows every row of every table."""
+    limit = None if verbose else TABLE_ROWS
     if as_json:
-        return JsonView()
+        return JsonView(limit)
     if quiet:
-        return QuietView()
-    return TerminalView() if sys.stderr.isatty() else LogView()
+        return QuietView(limit)
+    return TerminalView(limit) if sys.stderr.isatty() else LogView(limit)
 
 
-def show_error(error: TorchgraftError, job: str = "") -> None:
-    """The message on stderr, as plain text: it may hold brackets that rich would read as markup."""
+def show_error(error: TorchgraftError, job: str = "", limit: int | None = TABLE_ROWS) -> None:
+    """The message on stderr, as plain text: it may hold brackets that rich would read as markup.
+
+    Its tables end after ``limit`` rows: a module of another family has thousands of keys without a counterpart.
+    """
     head = f"job {job}: " if job else ""
-    print(f"torchgraft: error: {head}{error}", file=sys.stderr, flush=True)  # noqa: T201 - the program's own output
+    if isinstance(error, NotVerifiedError):
+        details = tuple(text_of(error.summary, limit).splitlines())
+        # What was added behind the summary's own text, such as the stage.
+        details += error.details[len(text_of(error.summary).splitlines()) :]
+    else:
+        details = bounded(error.details, limit)
+    shown = TorchgraftError(error.what, where=error.where, fix=error.fix, details=details)
+    print(f"torchgraft: error: {head}{shown}", file=sys.stderr, flush=True)  # noqa: T201 - the program's own output
+
+
+def bounded(lines: Sequence[str], limit: int | None) -> tuple[str, ...]:
+    """The lines, each run of indented ones (the rows below a heading) cut after ``limit`` rows."""
+    shown: list[str] = []
+    for indented, group in itertools.groupby(lines, key=lambda line: line.startswith("  ")):
+        rows = list(group)
+        over = len(rows) - limit if indented and limit is not None else 0
+        shown += [*rows[:limit], f"  … {over} more, shown with --verbose"] if over > 0 else rows
+    return tuple(shown)
 
 
 class QuietView:
-    """Errors only."""
+    """Errors only; their tables end after ``limit`` rows."""
+
+    def __init__(self, limit: int | None = TABLE_ROWS) -> None:
+        self._limit = limit
 
     def job_started(self, name: str, number: int, total: int) -> None: ...
 
@@ -61,13 +87,14 @@ class QuietView:
 
     def job_ended(self, outcome: Outcome) -> None:
         if outcome.error:
-            show_error(outcome.error, outcome.name)
+            show_error(outcome.error, outcome.name, self._limit)
 
 
 class LogView(QuietView):
     """Plain lines on stderr for stages and their steps, each step once a stage, and the summary on stdout."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int | None = TABLE_ROWS) -> None:
+        super().__init__(limit)
         self._job = ""
         self._steps: set[str] = set()
 
@@ -92,9 +119,9 @@ class LogView(QuietView):
 
     def job_ended(self, outcome: Outcome) -> None:
         if outcome.error:
-            show_error(outcome.error, outcome.name)
+            show_error(outcome.error, outcome.name, self._limit)
         else:
-            show_result(outcome)
+            show_result(outcome, self._limit)
 
     def _line(self, text: str) -> None:
         print(f"[{self._job}] {text}", file=sys.stderr, flush=True)  # noqa: T201 - the program's own output
@@ -103,7 +130,8 @@ class LogView(QuietView):
 class TerminalView(QuietView):
     """A moving line on the terminal, a line for each stage that is done, and the summary."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int | None = TABLE_ROWS) -> None:
+        super().__init__(limit)
         self._console = Console(stderr=True)
         self._progress: Progress | None = None
         self._task = TaskID(0)
@@ -134,9 +162,9 @@ class TerminalView(QuietView):
     def job_ended(self, outcome: Outcome) -> None:
         self.interrupted()
         if outcome.error:
-            show_error(outcome.error, outcome.name)
+            show_error(outcome.error, outcome.name, self._limit)
         else:
-            show_result(outcome)
+            show_result(outcome, self._limit)
 
     def _update(self, text: str, done: int | None = None, total: int | None = None) -> None:
         if self._progress is not None:
@@ -180,13 +208,13 @@ class JsonView(QuietView):
         print(json.dumps({"event": event, **fields}), flush=True)  # noqa: T201 - the program's own output
 
 
-def show_result(outcome: Outcome) -> None:
+def show_result(outcome: Outcome, limit: int | None = TABLE_ROWS) -> None:
     """The summary, and where the files are, on stdout."""
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     if outcome.unchanged:
         text = f"{outcome.name}: nothing has changed since the last run, nothing was done ({outcome.seconds:.2f} s)"
         console.print(Text(text))
     elif outcome.summary:
-        console.print(render(outcome.summary, TABLE_ROWS))
+        console.print(render(outcome.summary, limit))
     console.print(Text(f"Files in {outcome.folder}:"), soft_wrap=True)
     console.print(Text(f"  {' · '.join(outcome.files)}"), soft_wrap=True)

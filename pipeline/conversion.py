@@ -96,15 +96,29 @@ class Conversion:
         return self.comparison.findings
 
     @property
+    def partial(self) -> str:
+        """What of the Keras model, or of the module, takes no part in a partial target; "" where all does."""
+        from .partial import partial_of
+
+        return partial_of(self.artifacts[Extraction])
+
+    @property
     def imported(self) -> torch.fx.GraphModule:
         """The module that onnx2torch made, runnable; it takes the inputs in the normalised graph's layout."""
         return self.artifacts[ImportedModule].module
 
     def comparison_json(self) -> dict[str, Any]:
         """Everything that was compared, as in ``comparison.json``."""
-        from ..stages.deliver import comparison_json
+        from ..stages.deliver import comparison_json, left_over_json
 
-        return comparison_json(self.comparison, self.verification, self.job.tolerance)
+        comparison = comparison_json(self.comparison, self.verification, self.job.tolerance)
+        return {**comparison, **left_over_json(self.artifacts[Extraction]), "partial": self.partial}
+
+    def evidence_json(self) -> dict[str, Any]:
+        """Why every key holds what it holds, as in ``evidence.json``."""
+        from ..stages.deliver import evidence_json
+
+        return evidence_json(self.artifacts[Extraction])
 
     def write_onnx(self, folder: str | Path) -> None:
         """Write ``model.onnx``, the normalised graph with its weights inside, into ``folder``."""

@@ -45,6 +45,7 @@ def write_files(conversion: Conversion, folder: Path, name: str, *, onnx: bool) 
         deliver.check_state_dict(conversion.state_dict, folder)
         deliver.write_json(conversion.plan.to_json(), folder / deliver.PLAN)
         deliver.write_json(conversion.comparison_json(), folder / deliver.COMPARISON)
+        deliver.write_json(conversion.evidence_json(), folder / deliver.EVIDENCE)
         if onnx:
             conversion.write_onnx(folder)
         (folder / SUMMARY).write_text(text_of(summary), encoding="utf-8")

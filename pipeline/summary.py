@@ -48,6 +48,7 @@ class Summary:
         mapping: every key, in the state_dict's order.
         unused: Keras variables that no key takes: (name, reason).
         notes: how the model was read, where that is not plain.
+        partial: what of the Keras model, or of the module, takes no part in the target; "" where all does.
         graphs: stage 3: how many comparisons of the ONNX graphs with Keras agree, and of how many.
         stages: stage → seconds.
         The others are those of Comparison.
@@ -67,6 +68,7 @@ class Summary:
     accuracy: dict[str, float]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
+    partial: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -112,6 +114,7 @@ def summary_of(conversion: Conversion, name: str) -> Summary:
         accuracy=dict(comparison.accuracy),
         findings=comparison.findings,
         notes=conversion.job.model_notes,
+        partial=conversion.partial,
     )
 
 
@@ -133,12 +136,14 @@ def render(summary: Summary, limit: int | None = None) -> RenderableType:
     parts: list[RenderableType] = [_stage_table(summary)] if summary.stages else []
     parts += [Text(f"Model: {note}") for note in summary.notes]
     parts.append(_mapping_table(summary, limit))
-    parts += [Text(f"Not taken: {name}: {reason}") for name, reason in summary.unused]
+    parts += _lines([f"Not taken: {name}: {reason}" for name, reason in summary.unused], limit, "plan.json")
     if summary.layers:
         parts.append(_agreement_table("Layers: largest absolute difference", summary.layers, limit))
     parts.append(_agreement_table("Outputs: largest absolute difference", summary.outputs, None))
-    parts += [Text(f"Not compared: {name}: {reason}") for name, reason in summary.not_compared.items()]
-    parts += [Text(f"Differs: {row.name}, {_pair(row)}: {row.reason}") for row in _differing(summary)]
+    skipped = [f"Not compared: {name}: {reason}" for name, reason in summary.not_compared.items()]
+    parts += _lines(skipped, limit, "comparison.json")
+    differing = [f"Differs: {row.name}, {_pair(row)}: {row.reason}" for row in _differing(summary)]
+    parts += _lines(differing, limit, "comparison.json")
     if summary.accuracy:
         shares = " · ".join(f"{RUNTIMES.get(name, name)} {share:.4f}" for name, share in summary.accuracy.items())
         parts.append(Text(f"Accuracy: {shares}", style="bold"))
@@ -146,9 +151,19 @@ def render(summary: Summary, limit: int | None = None) -> RenderableType:
     agree, total = summary.graphs
     parts.append(Text(f"ONNX graphs against Keras: {agree} of {total} comparisons agree"))
     verdict = "verified" if summary.verified else "NOT verified"
+    verdict += f"; a partial target: {summary.partial}" if summary.partial else ""
     style = "bold green" if summary.verified else "bold red"
     parts.append(Text(f"{summary.name}: {summary.model} → {summary.module}: {verdict}", style=style))
     return Group(*parts)
+
+
+def _lines(texts: Sequence[str], limit: int | None, source: str) -> list[RenderableType]:
+    more = (
+        [f"… {len(texts) - limit} more in {source}, or with --verbose"]
+        if limit is not None and len(texts) > limit
+        else []
+    )
+    return [Text(text) for text in (*texts[:limit], *more)]
 
 
 def _findings(findings: Iterable[Finding]) -> Iterator[tuple[str, str]]:
@@ -161,11 +176,11 @@ def _findings(findings: Iterable[Finding]) -> Iterator[tuple[str, str]]:
         yield severity, f"{first} (and in {len(others)} more places: {places})" if others else str(first)
 
 
-def text_of(summary: Summary) -> str:
-    """The whole summary as plain text, every row of it; without times, so that a run done again gives it again."""
+def text_of(summary: Summary, limit: int | None = None) -> str:
+    """The summary as plain text, whole or with ``limit`` rows a table; without times: a rerun gives the same."""
     stream = io.StringIO()
     console = Console(file=stream, width=WIDTH, color_system=None, legacy_windows=False)
-    console.print(render(replace(summary, stages={})))
+    console.print(render(replace(summary, stages={}), limit))
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
 
 
@@ -233,5 +248,5 @@ def _filled(table: Table, rows: Sequence[tuple[str, ...]], limit: int | None, so
     for row in rows[:limit]:
         table.add_row(*(Text(cell) for cell in row))
     if limit is not None and len(rows) > limit:
-        table.caption = f"… {len(rows) - limit} more in {source}"
+        table.caption = f"… {len(rows) - limit} more in {source}, or with --verbose"
     return table

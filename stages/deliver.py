@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .base import Agreement, Comparison, ExportedGraph, NormalizedGraph, Tolerance, Verification
+from .base import Agreement, Comparison, ExportedGraph, Extraction, NormalizedGraph, Tolerance, Verification
 from .errors import ResourceError
 from .plan import Array
 
@@ -23,6 +23,7 @@ SAFETENSORS = "state_dict.safetensors"
 PICKLE = "state_dict.pt"
 PLAN = "plan.json"
 COMPARISON = "comparison.json"
+EVIDENCE = "evidence.json"
 ONNX = "model.onnx"
 ONNX_DATA = "model.onnx.data"
 # Protobuf ends at 2 GiB, and is slow to read long before.
@@ -127,6 +128,23 @@ def comparison_json(comparison: Comparison, verification: Verification, toleranc
         "findings": [asdict(finding) for finding in comparison.findings],
         "graphs": _rows(verification.agreements),
     }
+
+
+def left_over_json(extraction: Extraction) -> dict[str, Any]:
+    """What takes no part: variables that no key takes, keys that keep the module's own value, outputs not given."""
+    plan = extraction.plan
+    return {
+        "left_over": {
+            "variables": {left.name: left.reason for left in plan.unused},
+            "keys": {left.name: left.reason for left in plan.unmatched},
+        },
+        "not_given": dict(extraction.not_given),
+    }
+
+
+def evidence_json(extraction: Extraction) -> dict[str, Any]:
+    """Key → why it holds what the Plan says, and the candidates that lost: what ``torchgraft explain`` reads."""
+    return {key: asdict(placement) for key, placement in extraction.evidence.items()}
 
 
 def _rows(agreements: tuple[Agreement, ...]) -> list[dict[str, Any]]:
