@@ -33,6 +33,7 @@ class Export:
         _build_rest(job)
         variables = {path: np.asarray(variable) for path, variable in variable_paths(job.model).items()}
         _refuse_not_finite(variables)
+        _refuse_negative_variances(job.model)
         progress.step("tracing the Keras model")
         traced = trace(job.model, job.inputs)
         progress.step(f"converting {len(traced.boundaries)} layer calls to ONNX")
@@ -64,4 +65,22 @@ def _refuse_not_finite(variables: Mapping[str, Array]) -> None:
             where=found[0],
             details=tuple(found[1:]),
             fix="train the model again from a checkpoint before the values broke",
+        )
+
+
+def _refuse_negative_variances(model: keras.Model) -> None:
+    """Raise one DifferenceError that lists every variance below zero: no training gives one, and its root is NaN."""
+    found = []
+    for path, layer in layer_paths(model).items():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            variance = np.asarray(layer.moving_variance)
+            if (variance < 0).any():
+                index = int(np.argmin(variance))
+                found.append(f"weight {path}/moving_variance: {variance[index]:.4g} at index ({index},)")
+    if found:
+        raise DifferenceError(
+            f"{len(found)} BatchNormalization layers hold a negative variance, so nothing can be verified",
+            where=found[0],
+            details=tuple(found[1:]),
+            fix="load the checkpoint that was trained: a file that was damaged or edited has such values",
         )

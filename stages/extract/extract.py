@@ -14,6 +14,7 @@ from ..fit import Fit, OutputFit
 from .absorb import absorptions
 from .confirm import Confirmation, confirm
 from .findings import Context, find
+from .half import halved_keys, refuse_halved, widened
 from .make_plan import make_plan
 from .outputs import Placed, Wanted, WantedOutput, place_outputs, sources_of
 from .partial import Ends, compared_ends, ends_of, left_behind
@@ -36,6 +37,8 @@ class Extract:
         job, graph, imported = artifacts[Job], artifacts[NormalizedGraph], artifacts[ImportedModule]
         variables = artifacts[ExportedGraph].variables
         module = imported.module if job.module is None else job.module
+        halved = halved_keys(module, variables)
+        module = widened(module) if halved else module
         progress.step("reading the imported module")
         reference = read_reference(job, graph, imported)
         progress.step("aligning the modules")
@@ -54,6 +57,8 @@ class Extract:
             allowed=mapping.allowed,
         )
         evidence = placements(plan, found.alignment, reference)
+        if halved:
+            refuse_halved(halved, plan.apply(variables), job.module_source)
         refuse_wrong_hints(mapping, plan, evidence, job.module_source)
         progress.step("confirming on a second probe")
         inner = _reference_values(graph, reference, found.probe.kept)
