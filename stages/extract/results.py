@@ -27,7 +27,9 @@ class Twice:
     wide: torch.Tensor
 
     def moves_to(self, wanted: Twice) -> tuple[Move, ...] | None:
-        """The moves that make ``wanted`` from this on both; None where none do."""
+        """The moves that make ``wanted`` from this on both; None where none do, or a Cast stands between."""
+        if (self.narrow.dtype == torch.bool) != (wanted.narrow.dtype == torch.bool):
+            return None
         moves = moves_between(self.narrow, wanted.narrow)
         if moves is None or not close(torch.from_numpy(np.array(apply_moves(moves, self.wide.numpy()))), wanted.wide):
             return None

@@ -12,7 +12,7 @@ from onnx2torch.utils.common import OnnxMapping, OperationConverterResult
 from .base import DOMAIN, Converter, Source, source_of
 from .conv_transpose import CONV_TRANSPOSE
 from .embedding import EMBEDDING
-from .functions import COMPARISONS, CUMSUM, FUNCTIONS, HARDMAX, THRESHOLDED_RELU
+from .functions import COMPARISONS, CUMSUM, EXTREMES, FUNCTIONS, HARDMAX, THRESHOLDED_RELU
 from .group_normalization import GROUP_NORMALIZATION
 from .linear import LINEAR
 from .pooling import GLOBAL_MAX_POOL, PADDED_POOL
@@ -38,6 +38,7 @@ CONVERTERS: tuple[Converter, ...] = (
     FUNCTIONS,
     COMPARISONS,
     CUMSUM,
+    EXTREMES,
     HARDMAX,
     THRESHOLDED_RELU,
     SCAN,

@@ -1,4 +1,8 @@
-"""Operators that onnx2torch does not know at opset 17, and CumSum along a known axis → the like-named function."""
+"""Operators that onnx2torch does not know at opset 17, and CumSum along a known axis → the like-named function.
+
+ReduceMax and ReduceMin → amax and amin over their axes: onnx2torch's own take ``max(dim)`` axis by axis, whose second
+result, the places, is then a value of the module, too.
+"""
 
 from __future__ import annotations
 
@@ -62,6 +66,12 @@ def _cumsum(source: Source, weights: Mapping[int, torch.Tensor]) -> nn.Module:
     return Function(source.operator, partial(torch.cumsum, dim=axis))
 
 
+def _extreme(source: Source, weights: Mapping[int, torch.Tensor]) -> nn.Module:
+    function = torch.amax if source.operator == "ReduceMax" else torch.amin
+    keep = bool(source.attributes.get("keepdims", 1))
+    return Function(source.operator, partial(function, dim=tuple(source.attributes["axes"]), keepdim=keep))
+
+
 FUNCTIONS = Converter(tuple(UNARY), _function)
 COMPARISONS = Converter(tuple(BINARY), _function, data=(0, 1))
 THRESHOLDED_RELU = Converter(("ThresholdedRelu",), _thresholded)
@@ -72,4 +82,5 @@ CUMSUM = Converter(
         source.is_constant(1) and not any(source.attributes.get(name) for name in ("exclusive", "reverse"))
     ),
 )
+EXTREMES = Converter(("ReduceMax", "ReduceMin"), _extreme, accepts=lambda source: bool(source.attributes.get("axes")))
 HARDMAX = Converter(("Hardmax",), _hardmax)
