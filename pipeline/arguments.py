@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from ..stages import load
 from ..stages.base import Tolerance
 from ..stages.errors import UsageError
+from ..stages.fit import Fit
 from ..stages.plan import Array
+from .config import FitOptions
 
 if TYPE_CHECKING:
     import keras
@@ -23,17 +26,15 @@ if TYPE_CHECKING:
 
 def model_of(model: Any, base: Path) -> load.LoadedModel:
     """The Keras model, loaded where a path, "file.py:function" or a ``ModelSource`` is given."""
-    import keras
-
     if isinstance(model, str | Path):
         model = load.ModelSource.of(model)
     if isinstance(model, load.ModelSource):
         return load.load_model(model, base)
-    if not isinstance(model, keras.Model):
-        raise UsageError(
-            f"received {_kind(model)}", where="model", fix="give a keras.Model, a path, or 'file.py:function'"
-        )
-    return load.LoadedModel(model)
+    loaded = load.model_in_memory(model)
+    if loaded is None:
+        fix = "give a keras.Model, a path, or 'file.py:function'"
+        raise UsageError(f"received {_kind(model)}", where="model", fix=fix)
+    return loaded
 
 
 def module_of(module: Any, base: Path) -> torch.nn.Module | None:
@@ -88,6 +89,19 @@ def tolerance_of(tolerance: Any) -> Tolerance:
         if not isinstance(value, Real) or not math.isfinite(value) or value < 0:
             raise UsageError(f"{name} is {value!r}", where="tolerance", fix=f"{fix} of finite numbers, 0 or more")
     return tolerance
+
+
+def fit_of(fit: Any) -> Fit:
+    """What is stated of how the module is fed and what it gives; nothing for None."""
+    if fit is None or isinstance(fit, Fit):
+        return fit or Fit()
+    try:
+        return FitOptions.model_validate(fit).stated()
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, fault['loc'])) or 'fit'}: {fault['msg']}" for fault in error.errors()]
+        raise UsageError(
+            "; ".join(faults), where="fit", fix="write it as in a config: {'inputs': …, 'outputs': …, 'options': …}"
+        ) from None
 
 
 def whole_number(value: Any, least: int, name: str) -> int:

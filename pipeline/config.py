@@ -7,13 +7,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, JsonValue, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    JsonValue,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from ..stages.base import Tolerance
+from ..stages.fit import Fit, InputFit, OutputFit
+from ..stages.fit.layout import check as check_layout
+from ..stages.fit.names import DTYPES, LINEAR, LOSING, ORDER_KEEPING
 
 _PYTHON_OBJECT = re.compile(r".+\.py:[A-Za-z_]\w*")
 
@@ -210,6 +223,81 @@ class OutputOptions(OptionsOrText):
         return {"folder": text}
 
 
+# `place: 0` is the first of a tuple: a number in YAML, a place like any other here.
+Place: TypeAlias = Annotated[
+    str,
+    BeforeValidator(lambda value: str(value) if type(value) is int else value),
+    WithJsonSchema({"type": ["string", "integer"]}),
+]
+Layout: TypeAlias = Annotated[str, AfterValidator(check_layout)]
+
+
+class InputFitOptions(OptionsOrText):
+    """What one argument of forward takes. As one text: the value."""
+
+    value: str | None = Field(
+        None, description="A Keras input; or the Keras layer, in front of the first trained one, whose value it takes."
+    )
+    layout: Layout | None = Field(
+        None, description="From the Keras array to the argument, as einops writes it: `n h w c -> n c h w`."
+    )
+    dtype: Literal[DTYPES] | None = Field(None, description="torch's; integers are `int64` by default.")  # type: ignore[valid-type]
+
+    @classmethod
+    def from_text(cls, text: str) -> dict[str, Any]:
+        return {"value": text}
+
+
+class OutputFitOptions(OptionsOrText):
+    """What the module gives for one Keras output. As one text: the place."""
+
+    place: Place | None = Field(
+        None, description="In what forward returns: a key or a number (`logits`, `0`, `aux.1`); `''`: all of it."
+    )
+    layout: Layout | None = Field(
+        None, description="From the module's tensor to the Keras array: `n c h w -> n h w c`."
+    )
+    activation: Literal[(LINEAR, *ORDER_KEEPING, *LOSING)] | None = Field(  # type: ignore[valid-type]
+        None, description="Makes Keras' value of the module's: `softmax` where the module gives logits."
+    )
+    keras_activation: Literal[ORDER_KEEPING] | None = Field(  # type: ignore[valid-type]
+        None, description="Makes the module's value of Keras': `softmax` where Keras gives logits."
+    )
+    value: str | None = Field(
+        None, description="The Keras layer whose value the module gives, where no weight follows it in Keras."
+    )
+
+    @classmethod
+    def from_text(cls, text: str) -> dict[str, Any]:
+        return {"place": text}
+
+
+class FitOptions(Options):
+    """How your module takes Keras' inputs and gives Keras' outputs. What is not stated is found, and written in
+    `summary.txt` as lines to paste here; what is stated is checked.
+    """
+
+    inputs: dict[str, InputFitOptions] = Field(
+        default_factory=dict,
+        title="ARGUMENT",
+        description="By argument, in their order; `x.key` and `x.0` where one argument takes a dict, a list or `*x`.",
+    )
+    outputs: dict[str, OutputFitOptions] = Field(
+        default_factory=dict, title="OUTPUT", description="By the name of the Keras output."
+    )
+    options: dict[str, JsonValue] = Field(
+        default_factory=dict, description="What else forward is called with: `use_cache: false`."
+    )
+
+    def stated(self) -> Fit:
+        """As the stages take it."""
+        return Fit(
+            {name: InputFit(**entry.model_dump()) for name, entry in self.inputs.items()},
+            {name: OutputFit(**entry.model_dump()) for name, entry in self.outputs.items()},
+            self.options,
+        )
+
+
 class LimitOptions(Options):
     """When a job is ended."""
 
@@ -243,6 +331,7 @@ class JobOptions(Options):
         default_factory=list,
         description="Keys (`head.*`) that keep your module's own value where Keras has nothing for them.",
     )
+    fit: FitOptions = Field(default_factory=FitOptions)
     inputs: InputsOptions = Field(default_factory=lambda: InputsOptions(generate=GenerateOptions()))
     labels: LabelsOptions | None = None
     tolerance: ToleranceOptions = Field(default_factory=ToleranceOptions)

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from .config import JobOptions
-from .config_file import group_of
+from .config_file import group_of, is_named
 
 
 class Option(NamedTuple):
@@ -28,6 +28,11 @@ def options(group: type[BaseModel] = JobOptions, prefix: str = "") -> Iterator[O
     for name, field in group.model_fields.items():
         inner = group_of(field.annotation)
         doc = " ".join((inner.__doc__ or "").split()) if inner else ""
+        if inner is not None and is_named(field.annotation):
+            yield Option(prefix + name, "", field.description or "", required=False)
+            yield Option(f"{prefix}{name}.{field.title}", "", doc, required=False)
+            yield from options(inner, f"{prefix}{name}.{field.title}.")
+            continue
         meaning = " ".join(part for part in (doc, field.description) if part)
         yield Option(prefix + name, _value(field), meaning, field.is_required() and not prefix)
         if inner is not None:

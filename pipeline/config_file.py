@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -133,11 +133,19 @@ def known_keys(loc: KeyPath) -> list[str]:
 
 def _fields_of(loc: KeyPath) -> dict[str, FieldInfo]:
     group: type[BaseModel] | None = JobOptions
+    named = False  # whether the next part is a name that the user chose
     for part in loc:
-        group = (
-            group_of(group.model_fields[str(part)].annotation) if group and str(part) in group.model_fields else None
-        )
-    return dict(group.model_fields) if group else {}
+        if named:
+            named = False
+            continue
+        field = group.model_fields.get(str(part)) if group else None
+        group, named = (group_of(field.annotation), is_named(field.annotation)) if field else (None, False)
+    return dict(group.model_fields) if group and not named else {}
+
+
+def is_named(annotation: Any) -> bool:
+    """Whether the option maps names of the user's to groups of options, as ``fit.inputs`` does."""
+    return get_origin(annotation) is dict and group_of(annotation) is not None
 
 
 def group_of(annotation: Any) -> type[BaseModel] | None:

@@ -26,6 +26,7 @@ from ..stages.base import (
     Tolerance,
     Verification,
 )
+from ..stages.fit import Fit
 from ..stages.plan import Array, Plan
 from .chain import IMPORTED, SilentStages, StageProgress, run_stages
 from .stated import hints_of, patterns_of
@@ -107,12 +108,22 @@ class Conversion:
         """The module that onnx2torch made, runnable; it takes the inputs in the normalised graph's layout."""
         return self.artifacts[ImportedModule].module
 
+    @property
+    def fit(self) -> Fit:
+        """How the module takes Keras' inputs and gives Keras' outputs, as stated or found."""
+        return self.artifacts[Extraction].fit
+
     def comparison_json(self) -> dict[str, Any]:
         """Everything that was compared, as in ``comparison.json``."""
         from ..stages.deliver import comparison_json, left_over_json
 
         comparison = comparison_json(self.comparison, self.verification, self.job.tolerance)
-        return {**comparison, **left_over_json(self.artifacts[Extraction]), "partial": self.partial}
+        return {
+            **comparison,
+            **left_over_json(self.artifacts[Extraction]),
+            "partial": self.partial,
+            "fit": self.fit.to_json(),
+        }
 
     def evidence_json(self) -> dict[str, Any]:
         """Why every key holds what it holds, as in ``evidence.json``."""
@@ -153,6 +164,7 @@ def convert(
     seed: int = 0,
     hints: Mapping[str, str] | Plan | None = None,
     allow_unmatched: Iterable[str] = (),
+    fit: Fit | Mapping[str, Any] | None = None,
     progress: StageProgress | None = None,
 ) -> Conversion:
     """Graft the weights of a Keras model onto a PyTorch module.
@@ -170,6 +182,7 @@ def convert(
         hints: key or module path → Keras variable or layer path, what ``*`` and ``**`` stand for carried over; or a
             previous Plan. Decides what values leave open; a wrong one is contradicted.
         allow_unmatched: keys ("head.*") that keep the module's own value where Keras has nothing for them.
+        fit: how the module takes Keras' inputs and gives Keras' outputs, as the config has it; found where not stated.
         progress: is told what is being done.
 
     Raises:
@@ -199,6 +212,7 @@ def convert(
         tolerance=tolerance,
         probe_samples=probe_samples,
         seed=seed,
+        fit=arguments.fit_of(fit),
         hints=hints_of(hints, base),
         allow_unmatched=patterns_of(allow_unmatched),
         model_source=f"the model {keras_model.name!r}" if hasattr(model, "layers") else str(model),

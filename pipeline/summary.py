@@ -49,6 +49,7 @@ class Summary:
         unused: Keras variables that no key takes: (name, reason).
         notes: how the model was read, where that is not plain.
         partial: what of the Keras model, or of the module, takes no part in the target; "" where all does.
+        fit: how the module is fed and what it gives, as lines of a config.
         graphs: stage 3: how many comparisons of the ONNX graphs with Keras agree, and of how many.
         stages: stage → seconds.
         The others are those of Comparison.
@@ -69,6 +70,7 @@ class Summary:
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
     partial: str = ""
+    fit: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -115,6 +117,7 @@ def summary_of(conversion: Conversion, name: str) -> Summary:
         findings=comparison.findings,
         notes=conversion.job.model_notes,
         partial=conversion.partial,
+        fit=tuple(conversion.fit.config_lines()),
     )
 
 
@@ -135,6 +138,8 @@ def render(summary: Summary, limit: int | None = None) -> RenderableType:
     """The summary for a rich console; tables end after ``limit`` rows and say so."""
     parts: list[RenderableType] = [_stage_table(summary)] if summary.stages else []
     parts += [Text(f"Model: {note}") for note in summary.notes]
+    parts += [Text("How the module is fed and what it gives, as lines of a config:")] if summary.fit else []
+    parts += [Text(f"  {line}") for line in summary.fit]
     parts.append(_mapping_table(summary, limit))
     parts += _lines([f"Not taken: {name}: {reason}" for name, reason in summary.unused], limit, "plan.json")
     if summary.layers:

@@ -137,6 +137,7 @@ def load_job(order: WorkOrder) -> Job:
         tolerance=Tolerance(options.tolerance.atol, options.tolerance.rtol),
         probe_samples=options.probe_samples,
         seed=options.seed,
+        fit=options.fit.stated(),
         hints=hints_of(options.hints, base, order.hint_places),
         allow_unmatched=tuple(options.allow_unmatched),
         model_source=str(source),

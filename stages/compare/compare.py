@@ -21,9 +21,10 @@ from ..base import (
     Verification,
 )
 from ..fit import Fit, OutputFit
+from ..fit.activations import activated
 from ..measure import agreement
 from ..plan import Array
-from ..torch_graph import Surroundings, activated, as_tensor
+from ..torch_graph import Surroundings, as_tensor
 from .accuracy import accuracy
 from .run_module import layers_of, outputs_of
 

@@ -14,7 +14,8 @@ import numpy.typing as npt
 import torch
 
 from ..base import Port
-from ..fit.activations import ORDER_KEEPING
+from ..fit.activations import activated
+from ..fit.names import ORDER_KEEPING
 from ..torch_graph import Reading
 from .fingerprint import fingerprint, matching
 from .probe import Probe
@@ -54,7 +55,7 @@ def expected_outputs(
         laid = torch.from_numpy(np.ascontiguousarray(port.to_keras(value.numpy())))
         marks = [fingerprint(value), *(probe.marks[name] for name in names if name in probe.marks)]
         if value.is_floating_point():
-            marks += [fingerprint(function(laid)) for function in ORDER_KEEPING.values()]
+            marks += [fingerprint(activated(name, laid)) for name in ORDER_KEEPING]
         found.append(Expected(place, tuple(marks), names))
     return tuple(found)
 

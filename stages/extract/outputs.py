@@ -19,8 +19,9 @@ import torch
 
 from ..base import Boundary, Port
 from ..fit import OutputFit, patterns
-from ..fit.activations import ACTIVATIONS, ORDER_KEEPING
+from ..fit.activations import activated
 from ..fit.layout import axes
+from ..fit.names import LINEAR, LOSING, ORDER_KEEPING
 from ..torch_graph import Glue
 from ..torch_graph import given as as_keras_has_it
 from .arrange import close
@@ -171,7 +172,7 @@ def _first(
 
 
 def _plain(given: Twice, output: WantedOutput, stated: OutputFit) -> Iterator[OutputFit]:
-    if stated.activation in (None, "linear") and not stated.keras_activation and not stated.value:
+    if stated.activation in (None, LINEAR) and not stated.keras_activation and not stated.value:
         layout = _layout(given, output, stated.layout, None)
         if layout is not None:
             yield OutputFit(layout=layout or None, activation=stated.activation)
@@ -180,26 +181,25 @@ def _plain(given: Twice, output: WantedOutput, stated: OutputFit) -> Iterator[Ou
 def _activated(given: Twice, output: WantedOutput, stated: OutputFit) -> Iterator[OutputFit]:
     if stated.keras_activation or stated.value:
         return
-    for name in [stated.activation] if stated.activation else ACTIVATIONS:
-        if name != "linear":
+    for name in [stated.activation] if stated.activation else (*ORDER_KEEPING, *LOSING):
+        if name != LINEAR:
             layout = _layout(given, output, stated.layout, name)
             if layout is not None:
                 yield OutputFit(layout=layout or None, activation=name)
 
 
 def _keras_activated(given: Twice, output: WantedOutput, stated: OutputFit) -> Iterator[OutputFit]:
-    if stated.activation not in (None, "linear") or stated.value or not output.value.narrow.is_floating_point():
+    if stated.activation not in (None, LINEAR) or stated.value or not output.value.narrow.is_floating_point():
         return
     for name in [stated.keras_activation] if stated.keras_activation else ORDER_KEEPING:
-        function = ACTIVATIONS[name]
-        turned = Wanted(output.port, Twice(function(output.value.narrow), function(output.value.wide)))
+        turned = Wanted(output.port, Twice(activated(name, output.value.narrow), activated(name, output.value.wide)))
         layout = _layout(given, turned, stated.layout, None)
         if layout is not None:
             yield OutputFit(layout=layout or None, keras_activation=name)
 
 
 def _sourced(given: Twice, output: WantedOutput, stated: OutputFit) -> Iterator[OutputFit]:
-    if stated.activation not in (None, "linear") or stated.keras_activation:
+    if stated.activation not in (None, LINEAR) or stated.keras_activation:
         return
     for source in output.sources:
         if stated.value in (None, source.port.name):

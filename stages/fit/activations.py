@@ -1,4 +1,4 @@
-"""The functions that one side may end in and the other may not."""
+"""The functions that one side may end in and the other may not (keras/src/activations/activations.py)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch.nn import functional
 
-Activation = Callable[[torch.Tensor], torch.Tensor]
+from .names import LINEAR
 
 
 def softmax(x: torch.Tensor) -> torch.Tensor:
@@ -20,8 +20,7 @@ def log_softmax(x: torch.Tensor) -> torch.Tensor:
     return torch.log_softmax(x, -1)
 
 
-#: What loses nothing that a prediction needs: either side may end in it. (keras/src/activations/activations.py)
-ORDER_KEEPING: Mapping[str, Activation] = {
+ACTIVATIONS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "softmax": softmax,
     "sigmoid": torch.sigmoid,
     "log_softmax": log_softmax,
@@ -30,11 +29,6 @@ ORDER_KEEPING: Mapping[str, Activation] = {
     "softplus": functional.softplus,
     "softsign": functional.softsign,
     "exponential": torch.exp,
-}
-
-#: All of them; those that cut values off may be missing at the end of the module, which then gives more than Keras.
-ACTIVATIONS: Mapping[str, Activation] = {
-    **ORDER_KEEPING,
     "relu": functional.relu,
     "relu6": functional.relu6,
     "hard_sigmoid": functional.hardsigmoid,
@@ -45,3 +39,8 @@ ACTIVATIONS: Mapping[str, Activation] = {
     "gelu": functional.gelu,
     "mish": functional.mish,
 }
+
+
+def activated(name: str | None, value: torch.Tensor) -> torch.Tensor:
+    """The activation applied to ``value``; None and "linear" are none."""
+    return ACTIVATIONS[name](value) if name and name != LINEAR else value

@@ -91,7 +91,8 @@ class Fit:
 
 def _entries(fits: Mapping[str, InputFit] | Mapping[str, OutputFit]) -> dict[str, dict[str, Any]]:
     stated = {
-        name: {key: value for key, value in asdict(fit).items() if value is not None} for name, fit in fits.items()
+        name: {key: value for key, value in asdict(fit).items() if value not in (None, "")}
+        for name, fit in fits.items()
     }
     return {name: entry for name, entry in stated.items() if entry}
 

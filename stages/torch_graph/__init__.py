@@ -2,7 +2,7 @@
 
 from .between import Surroundings
 from .call import Call, adapted
-from .fitted import activated, call_of_fit, fed, given, outputs_by_place
+from .fitted import call_of_fit, fed, given, outputs_by_place
 from .op import CONVOLUTIONS, MOVEMENTS, NEUTRAL, NORMALISATIONS, TRANSPOSED, Op, Slot
 from .read import ForwardError, read, user_forward, working_copy
 from .reading import AtOp, Glue, OpCall, Reading, State
@@ -24,7 +24,6 @@ __all__ = [
     "Slot",
     "State",
     "Surroundings",
-    "activated",
     "adapted",
     "as_tensor",
     "call_of_fit",

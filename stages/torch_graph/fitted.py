@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ..fit import Fit, InputFit, OutputFit, laid
-from ..fit.activations import ACTIVATIONS
+from ..fit.activations import activated
 from ..plan import Array
 from .call import Call, tensors_in
 from .tensors import as_tensor
@@ -40,10 +40,6 @@ def given(fit: OutputFit, value: torch.Tensor, shape: Sequence[int | None]) -> t
     """
     turned = torch.from_numpy(laid(value.numpy(), fit.layout, shape))
     return activated(fit.activation, turned)
-
-
-def activated(name: str | None, value: torch.Tensor) -> torch.Tensor:
-    return ACTIVATIONS[name](value) if name and name != "linear" else value
 
 
 def outputs_by_place(
