@@ -5,7 +5,7 @@ Nothing here loads TensorFlow or torch before a function needs it: ``inspect`` a
 
 from .arrays import LABELS, checked_inputs, checked_labels, inputs, labels
 from .generate import InputSpec, generated_inputs, input_specs
-from .model import keras_model, load_model
+from .model import keras_model, load_model, model_in_memory
 from .module import seed_torch, torch_module
 from .source import LoadedModel, ModelSource
 from .stored import StoredWeights, stored_model
@@ -28,6 +28,7 @@ __all__ = [
     "keras_model",
     "labels",
     "load_model",
+    "model_in_memory",
     "seed_torch",
     "stored_model",
     "torch_module",

@@ -50,9 +50,17 @@ def loaded(stored: StoredWeights, custom: Mapping[str, Any], *, trust: bool) -> 
 def rebuilt(config: Mapping[str, Any], path: Path, custom: Mapping[str, Any], *, trust: bool) -> keras.Model:
     """The model that a config describes, its weights random yet; errors as of ``loaded``."""
     import keras
+    from keras.src.legacy.saving import saving_utils
+    from keras.src.saving import serialization_lib
 
-    with _translated(path, None):
-        model = keras.saving.deserialize_keras_object(dict(config), custom_objects=dict(custom), safe_mode=not trust)
+    known, safe = keras.saving.CustomObjectScope(dict(custom)), serialization_lib.SafeModeScope(not trust)
+    with _translated(path, None), known, safe:
+        if "module" in config:
+            model = keras.saving.deserialize_keras_object(
+                dict(config), custom_objects=dict(custom), safe_mode=not trust
+            )
+        else:  # of a legacy .h5, or of Keras 2's to_json
+            model = saving_utils.model_from_config(dict(config), custom_objects=dict(custom))
     if not isinstance(model, keras.Model) or not model.built:
         raise UnsupportedError(
             "the config does not say what its inputs are, so no weights can be made",
@@ -145,12 +153,11 @@ def _meaning(error: Exception, path: Path, stored: StoredWeights | None, fix: st
         return RefusedError(f"Keras refuses the model ({told})", where=where, fix=FACTORY)
     unknown = next((text.split(words, 1)[1].split("'", maxsplit=1)[0] for words in _UNKNOWN_CLASS if words in text), "")
     if unknown:
-        what = f"{unknown!r} is no class or function of this Keras ({told})"
-        return UnsupportedError(what, where=where, fix=f"{custom_line(unknown)}, or {FACTORY}")
+        what = f"{unknown!r} is no class or function of this Keras"
+        return UnsupportedError(what, where=where, fix=f"{custom_line(unknown)}, or {FACTORY}", details=(told,))
     if stored is None or not (fix or _was_loading_weights(error)):
-        version = stored.keras_version if stored else "unknown"
-        what = f"this Keras cannot rebuild the model, written by Keras {version} ({told})"
-        return UnsupportedError(what, where=where, fix=FACTORY)
+        writer = f", written by Keras {stored.keras_version}" if stored else ""
+        return UnsupportedError(f"this Keras cannot rebuild the model{writer} ({told})", where=where, fix=FACTORY)
     reason = order_fault(stored) or f"Keras cannot load the weights ({told})"
     return CorruptInputError(reason, where=where, fix=fix or "save the model again from the program that trained it")
 

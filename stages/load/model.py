@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from . import gate, user_code
 from .custom import custom_objects
+from .keras2 import from_tf_keras, is_legacy, is_tf_keras_model, legacy_model
 from .keras3 import filled, loaded, rebuilt
 from .policy import check_policy
 from .proof import prove_weights
@@ -51,22 +53,39 @@ def load_model(source: ModelSource, base: Path | None = None) -> LoadedModel:
     return _from_file(stored_model(path), source, base)
 
 
+def model_in_memory(model: Any) -> LoadedModel | None:
+    """A keras.Model as it is, a tf_keras.Model as its Keras 3 twin; None for anything else."""
+    import keras
+
+    if is_tf_keras_model(model):
+        return from_tf_keras(model, None)
+    return LoadedModel(model) if isinstance(model, keras.Model) else None
+
+
 def _from_file(stored: StoredWeights, source: ModelSource, base: Path) -> LoadedModel:
     check_policy(stored.config, str(stored.path), source.custom_objects, trust=source.trust)
-    model = loaded(stored, custom_objects(source.custom_objects, base), trust=source.trust)
+    custom = custom_objects(source.custom_objects, base)
+    if is_legacy(stored.keras_version):
+        return legacy_model(stored, custom, trust=source.trust)
+    model = loaded(stored, custom, trust=source.trust)
     prove_weights(model, stored)
     return LoadedModel(model)
 
 
 def _from_architecture(source: ModelSource, base: Path) -> LoadedModel:
     assert source.architecture is not None
-    assert source.weights is not None
-    path = gate.local_file(source.architecture, base, "config JSON")
+    path = gate.local_file(source.architecture, base, "architecture")
     config = stored_json(path)
     check_policy(config, str(path), source.custom_objects, trust=source.trust)
     weights = _weights(source, base)
-    model = rebuilt(config, path, custom_objects(source.custom_objects, base), trust=source.trust)
-    return LoadedModel(_filled(model, weights), (f"architecture from {path.name}, weights from {weights.path.name}",))
+    note = f"architecture from {path.name}, weights from {weights.path.name}"
+    custom = custom_objects(source.custom_objects, base)
+    version = str(config.get("keras_version", "3"))
+    if is_legacy(version):
+        whole = replace(weights, config=config, keras_version=version)
+        made = legacy_model(whole, custom, trust=source.trust, architecture=path)
+        return LoadedModel(made.model, (note, *made.notes))
+    return LoadedModel(_filled(rebuilt(config, path, custom, trust=source.trust), weights), (note,))
 
 
 def _from_factory(source: ModelSource, base: Path) -> LoadedModel:
@@ -76,9 +95,11 @@ def _from_factory(source: ModelSource, base: Path) -> LoadedModel:
         raise UsageError("sha256 is of a model file, the model is a factory", where=target, fix="remove sha256")
     weights = _weights(source, base) if source.weights else None
     model = _built(target, base)
-    if weights is None:
-        return LoadedModel(model)
-    return LoadedModel(_filled(model, weights), (f"built by {target}, weights from {weights.path.name}",))
+    notes = (f"built by {target}, weights from {weights.path.name}",) if weights else ()
+    if is_tf_keras_model(model):
+        made = from_tf_keras(model, weights)
+        return LoadedModel(made.model, (*notes, *made.notes))
+    return LoadedModel(_filled(model, weights) if weights else model, notes)
 
 
 def _weights(source: ModelSource, base: Path) -> StoredWeights:
@@ -94,14 +115,15 @@ def _filled(model: keras.Model, weights: StoredWeights) -> keras.Model:
     return model
 
 
-def _built(target: str, base: Path) -> keras.Model:
+def _built(target: str, base: Path) -> Any:
+    """A keras.Model, or a tf_keras.Model."""
     import keras
 
     function = user_code.attribute(target, base, UsageError)
     if not callable(function):
         raise UsageError(f"is a {type(function).__name__}, not a function", where=target, fix="name a function")
     model = user_code.call(function, target, base, UsageError)
-    if not isinstance(model, keras.Model):
+    if not isinstance(model, keras.Model) and not is_tf_keras_model(model):
         raise UsageError(
             f"gives a {type(model).__module__}.{type(model).__qualname__}, not a keras.Model",
             where=target,

@@ -16,7 +16,18 @@ _RUNS_CODE = {
     "TorchModuleWrapper": "a TorchModuleWrapper unpickles a torch module",
     "JaxLayer": "a JaxLayer runs a function of the file's author",
     "FlaxLayer": "a FlaxLayer runs a module of the file's author",
+    "TensorFlowOpLayer": "a TensorFlowOpLayer holds a TensorFlow operation of the file's author",
 }
+# What a TFOpLambda of tf.keras 2 may call: it names any public TensorFlow function, `io.write_file` too.
+_ARITHMETIC = ("math.", "nn.", "__operators__.", "linalg.", "image.", "signal.", "keras.activations.", "keras.backend.")
+_REARRANGING = (
+    *("abs", "add", "cast", "clip_by_value", "concat", "convert_to_tensor", "cumsum", "divide", "einsum", "exp"),
+    *("expand_dims", "fill", "gather", "gather_nd", "identity", "matmul", "maximum", "minimum", "multiply", "one_hot"),
+    *("ones", "ones_like", "pad", "pow", "rank", "reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "repeat"),
+    *("reshape", "reverse", "roll", "round", "shape", "sigmoid", "sign", "slice", "split", "sqrt", "square"),
+    *("squeeze", "stack", "stop_gradient", "strided_slice", "subtract", "tanh", "tensordot", "tile", "transpose"),
+    *("unstack", "where", "zeros", "zeros_like"),
+)
 # Packages whose classes Keras itself looks up by module (keras/src/saving/serialization_lib.py); tf_keras' own files
 # name its modules, and are read by name and not by import.
 KERAS_PACKAGES = ("keras", "keras_hub", "keras_nlp", "tf_keras", "builtins")
@@ -103,6 +114,12 @@ def _judged(node: Mapping[str, Any], layer: str) -> Iterator[Violation]:
     class_name, module, registered = node["class_name"], node.get("module"), node.get("registered_name")
     if class_name in _RUNS_CODE:
         yield Violation(layer, class_name, _RUNS_CODE[class_name], refused=True, fix=f"{_TRUST}, or {FACTORY}")
+        return
+    if class_name == "TFOpLambda":
+        function = str((node.get("config") or {}).get("function"))
+        if not function.startswith(_ARITHMETIC) and function not in _REARRANGING:
+            reason = f"it calls tf.{function}, which is no arithmetic on tensors"
+            yield Violation(layer, class_name, reason, refused=True)
         return
     # A function stands under its name, {"class_name": "function", "config": "package>name"}.
     given = node.get("config") if class_name == "function" else registered

@@ -30,7 +30,21 @@ def prove_weights(model: keras.Model, stored: StoredWeights) -> None:
     Raises:
         CorruptInputError: a weight of the model is not in the file, or stands at another layer there.
     """
-    faults = _faults_by_name(model, stored) if stored.by_name else _faults_by_path(model, stored)
+    _refuse(_faults_by_name(model, stored) if stored.by_name else _faults_by_path(model, stored), stored)
+
+
+def prove_tf_keras_weights(model: Any, stored: StoredWeights) -> None:
+    """The same for a tf_keras model: a legacy file by its layers' names, one of its own .keras by content."""
+    if stored.by_name:
+        _refuse(_faults_by_name(model, stored), stored)
+        return
+    with stored.arrays() as group:
+        kept = Counter(_key(read(group, weight.path)) for weight in stored.weights)
+    lost = _missing(model.weights, kept)
+    _refuse([f"weight {_path(weight)!r} of the model is not in the file" for weight in lost], stored)
+
+
+def _refuse(faults: list[str], stored: StoredWeights) -> None:
     if faults:
         raise CorruptInputError(faults[0], where=str(stored.path), fix=_FIX, details=tuple(faults[1:20]))
 
@@ -63,17 +77,17 @@ def _faults_by_name(model: keras.Model, stored: StoredWeights) -> list[str]:
             if len(weights) != len(paths):
                 faults.append(f"layer {layer.name!r} has {len(weights)} weights, the file holds {len(paths)} for it")
                 continue
-            faults += _name_order_faults(layer.name, [weight.path for weight in weights], paths)
+            faults += _name_order_faults(layer.name, [_path(weight) for weight in weights], paths)
             for weight, path in zip(weights, paths, strict=True):
                 proven.add(id(weight))
                 if difference := _difference(np.asarray(weight), read(group[layer.name], path)):
                     faults.append(
-                        f"weight {weight.path!r} of the model is not the array {path!r} of the file: {difference}"
+                        f"weight {_path(weight)!r} of the model is not the array {path!r} of the file: {difference}"
                     )
         own = [weight for weight in model.weights if id(weight) not in proven]
         top = group.get("top_level_model_weights")
         kept = Counter() if top is None else Counter(_key(read(top, path)) for path in _arrays_below(top))
-        faults += [f"weight {weight.path!r} of the model is not in the file" for weight in _missing(own, kept)]
+        faults += [f"weight {_path(weight)!r} of the model is not in the file" for weight in _missing(own, kept)]
     reason = order_fault(stored)
     return [reason, *faults] if faults and reason else faults
 
@@ -173,6 +187,11 @@ def _is_on_a_cycle(start: str, following: Mapping[str, str]) -> bool:
         if name == start:
             return True
     return False
+
+
+def _path(weight: Any) -> str:
+    """Of a Keras 3 variable, or the name that tf_keras has for it ("dense/kernel:0")."""
+    return str(getattr(weight, "path", weight.name.partition(":")[0]))
 
 
 def _saved_as(value: Any) -> Array:
