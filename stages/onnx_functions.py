@@ -64,7 +64,7 @@ DEFINITIONS = (LINEAR, LINEAR_WITHOUT_BIAS, GROUP_NORMALIZATION)
 
 def add_functions(model: ir.Model) -> None:
     """Give ``model`` the functions that its nodes call."""
-    used = {node.op_type for node in model.graph if node.domain == DOMAIN}
+    used = {node.op_type for node in model.graph.all_nodes() if node.domain == DOMAIN}
     for definition in DEFINITIONS:
         function = ir.serde.deserialize_function(onnx.parser.parse_function(definition))
         if function.name in used:

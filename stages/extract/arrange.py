@@ -207,14 +207,17 @@ def _by_axes(target: Op, ours: torch.Tensor, theirs: torch.Tensor) -> Arrangemen
 def moves_between(source: torch.Tensor, wanted: torch.Tensor) -> tuple[Move, ...] | None:
     """Moves that make ``wanted`` from ``source``: an order of axes, a reshape, a flatten's order; None where none does.
 
-    Example: source (N, C, H, W), wanted (N, H·W·C) → Transpose((0, 2, 3, 1)), Reshape(…).
+    Example: source (N, C, H, W), wanted (N, H·W·C) → Transpose((0, 2, 3, 1)), Reshape(…). A batch that does not stand
+    first in ``source``, (T, N, F), may only be turned.
     """
-    if source.numel() != wanted.numel() or not 0 < source.dim() <= 5 or source.shape[0] != wanted.shape[0]:
+    if source.numel() != wanted.numel() or not 0 < source.dim() <= 5:
         return None
     shape = tuple(wanted.shape)
     for perm in itertools.permutations(range(source.dim())):
         turned = source.permute(perm)
-        first = perm[0] == 0 and close(turned[:1].reshape(1, *shape[1:]), wanted[:1])
+        if turned.shape[0] != shape[0] or (perm[0] != 0 and tuple(turned.shape) != shape):
+            continue
+        first = close(turned[:1].reshape(1, *shape[1:]), wanted[:1])
         if not first or not close(turned.reshape(shape), wanted):
             continue
         moves: list[Move] = [] if perm == tuple(range(source.dim())) else [Transpose(perm)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import getitem
 
 import numpy as np
 import torch
@@ -121,8 +122,12 @@ def _places(imported: ImportedModule, reading: Reading) -> dict[str, str]:
     found = {}
     for boundary, name in imported.places.items():
         node = nodes[name]
-        if node.op == "call_module" and str(node.target) in reading.results:
-            found[boundary] = reading.results[str(node.target)]
+        if node.op == "call_function" and node.target is getitem:  # a Scan gives each of its results by such a module
+            path = f"{node.args[0].target}.results.{node.args[1]}"
+        else:
+            path = str(node.target)
+        if path in reading.results:
+            found[boundary] = reading.results[path]
         elif node.op == "placeholder":
             found[boundary] = inputs[placeholders.index(name)]
     return found

@@ -22,6 +22,7 @@ from .exported import ExportedReading
 from .generators import kept_generators, seed_generators
 from .reading import Reading
 from .recorded import RecordedReading
+from .recurrent import SpelledOut
 from .writes import UnwrittenWeights
 
 #: How far a reading may be from the module itself, relative to the largest value: another kernel of torch's, no more.
@@ -67,7 +68,7 @@ def read(module: nn.Module, inputs: Sequence[torch.Tensor]) -> Reading:
     """
     expected = _own_outputs(module, inputs)
     try:
-        with torch.no_grad(), kept_generators(), _quiet():
+        with torch.no_grad(), kept_generators(), _quiet(), SpelledOut():
             reading: Reading = ExportedReading(torch.export.export(working_copy(module), tuple(inputs), strict=False))
         refusal = "torch.export: the graph does not compute what the module computes"
     except Exception as error:  # noqa: BLE001 - torch.export raises whatever the tracing met; a recording answers it
