@@ -6,22 +6,20 @@ every operator; only the few whose canonical form differs have a function of the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 from torch import fx
-from torch._ops import OpOverload
 
-from ..plan import Move, Reshape, Shape, Transpose
-from .op import CHANNELWISE, Op, Slot
+from ..plan import Reshape, Shape, Transpose
+from .nodes import Arguments, settings_of, shape_of
+from .op import CHANNELWISE, CONVOLUTIONS, ELEMENTWISE, TRANSPOSED, Op, Slot
 
-Arguments: TypeAlias = dict[str, Any]
-
-#: Operations that pass a tensor on as it is.
-_SAME = {"detach", "clone", "contiguous", "alias", "lift_fresh_copy"}
-_RESHAPES = {"view", "reshape", "unsqueeze", "squeeze", "flatten", "_unsafe_view", "unflatten"}
 _COMMUTATIVE = {"add", "mul"}
+#: Kinds that are ops; whatever else takes a parameter is glue that a parameter enters.
+KINDS = ("linear", "embedding", "layer_norm", "group_norm", *CHANNELWISE, *CONVOLUTIONS, *TRANSPOSED)
 
 
 @dataclass(frozen=True)
@@ -34,97 +32,13 @@ class Call:
     slots: dict[str, Slot]
 
 
-def shape_of(node: fx.Node) -> Shape:
-    """The static shape that export recorded."""
-    return tuple(int(size) for size in node.meta["val"].shape)
-
-
-def operator_name(node: fx.Node) -> str:
-    """``aten.conv2d.padding`` → ``conv2d``; in place or not is one: ``aten.relu_.default`` → ``relu``."""
-    target = node.target
-    return str(target).split(".")[1].rstrip("_") if isinstance(target, OpOverload) else str(target)
-
-
-def arguments_of(node: fx.Node) -> Arguments:
-    """The arguments under their schema names, defaults filled in."""
-    if not isinstance(node.target, OpOverload):
-        return {**{str(i): value for i, value in enumerate(node.args)}, **node.kwargs}
-    found: Arguments = {}
-    for position, argument in enumerate(node.target._schema.arguments):  # noqa: SLF001 - the only public face of a schema
-        if position < len(node.args):
-            found[argument.name] = node.args[position]
-        else:
-            found[argument.name] = node.kwargs.get(argument.name, argument.default_value)
-    return found
-
-
-def slot_of(node: fx.Node, keys: Mapping[str, str]) -> Slot | None:
-    """The Slot of a node that is computed from one parameter alone; None where it comes from several."""
-    moves: list[Move] = []
-    derived: list[str] = []
-    shape = shape_of(node)
-    while node.name not in keys:
-        parents = [parent for parent in node.all_input_nodes if _reaches_key(parent, keys)]
-        if len(parents) != 1:
-            return None
-        parent = parents[0]
-        step = None if derived else _move(node, parent)
-        if step is None:
-            derived.append(operator_name(node))
-        else:
-            moves[:0] = step
-        node = parent
-    if derived:
-        held = shape_of(node)
-        bare = tuple(size for size in held if size != 1) or (1,)
-        squeezed = (Reshape(held, bare),) if bare != held else ()
-        return Slot(keys[node.name], bare, squeezed, tuple(reversed(derived)))
-    return Slot(keys[node.name], shape, tuple(moves))
-
-
-def _reaches_key(node: fx.Node, keys: Mapping[str, str]) -> bool:
-    return node.name in keys or any(_reaches_key(parent, keys) for parent in node.all_input_nodes)
-
-
-def _move(node: fx.Node, parent: fx.Node) -> tuple[Move, ...] | None:
-    """The moves that a node makes on its input; None where it computes something."""
-    name, source = operator_name(node), shape_of(parent)
-    rank = len(source)
-    if name in _SAME:
-        return ()
-    if name in _RESHAPES:
-        return (Reshape(source, shape_of(node)),)
-    if name == "t":
-        return (Transpose(tuple(reversed(range(rank)))),)
-    if name == "permute":
-        return (Transpose(tuple(axis % rank for axis in arguments_of(node)["dims"])),)
-    if name in ("transpose", "swapaxes"):
-        arguments: list[Any] = list(node.args)
-        axes = [axis % rank for axis in arguments[1:3]]
-        perm = list(range(rank))
-        perm[axes[0]], perm[axes[1]] = perm[axes[1]], perm[axes[0]]
-        return (Transpose(tuple(perm)),)
-    return None
-
-
-def settings_of(arguments: Arguments) -> dict[str, Any]:
-    """The arguments that are plain values, lists as tuples."""
-    return {
-        name: tuple(value) if isinstance(value, (list, tuple)) else value
-        for name, value in arguments.items()
-        if isinstance(value, (bool, int, float, str)) or (isinstance(value, (list, tuple)) and _plain(value))
-    }
-
-
-def op_of(call: Call, place: str, reads: str, sources: frozenset[str]) -> Op:
-    """The op of a call that has parameters and activations."""
-    op = Op(call.node.name, call.name, place, call.slots, settings_of(call.arguments), None, reads, sources)
+def op_of(call: Call, place: str, reads: str, sources: frozenset[str]) -> Op | None:
+    """The op of a call that has parameters and activations; None where it is glue that takes a parameter."""
     make = CANONICAL.get(call.name)
-    return make(op, call) if make else op
-
-
-def _plain(values: list[Any] | tuple[Any, ...]) -> bool:
-    return all(isinstance(value, (bool, int, float)) for value in values)
+    if make is None or any(slot.section and slot.section[0] for slot in call.slots.values()):
+        return None
+    op = make(Op(call.node.name, call.name, place, call.slots, settings_of(call.arguments), None, reads, sources), call)
+    return op if op.kind in KINDS or set(op.slots) == {"operand"} else None
 
 
 def _convolution(op: Op, call: Call) -> Op:
@@ -142,7 +56,18 @@ def _convolution(op: Op, call: Call) -> Op:
         pads = tuple((whole // 2, whole - whole // 2) for whole in total)
     else:
         pads = tuple((pad, pad) for pad in _each(padding, len(kernel)))
+    if _covers(call, kernel, pads) and hyper["groups"] == 1:
+        weight = call.slots["weight"]
+        flat = (weight.shape[0], math.prod(weight.shape[1:]))
+        slots = {**op.slots, "weight": replace(weight, shape=flat, moves=(*weight.moves, Reshape(weight.shape, flat)))}
+        return replace(op, kind="linear", slots=slots, hyper={"covers": kernel}, feature_axis=1)
     return convolution(replace(op, hyper={**hyper, "padding": pads}))
+
+
+def _covers(call: Call, kernel: Shape, pads: tuple[tuple[int, int], ...]) -> bool:
+    """Whether a kernel with more than one position covers the whole input, so that it stands at one place only."""
+    sizes = shape_of(call.arguments["input"])[2:]
+    return sizes == kernel and math.prod(kernel) > 1 and not any(side for sides in pads for side in sides)
 
 
 def convolution(op: Op) -> Op:
@@ -152,7 +77,7 @@ def convolution(op: Op) -> Op:
     if not plain or any(side for pads in op.hyper["padding"] for side in pads):
         return replace(op, feature_axis=1)
     flat = weight.shape[:2]
-    slots = {**op.slots, "weight": Slot(weight.key, flat, (*weight.moves, Reshape(weight.shape, flat)))}
+    slots = {**op.slots, "weight": replace(weight, shape=flat, moves=(*weight.moves, Reshape(weight.shape, flat)))}
     return replace(op, kind="linear", slots=slots, hyper={"stride": op.hyper["stride"]}, feature_axis=1)
 
 
@@ -177,9 +102,9 @@ def _matmul(op: Op, call: Call) -> Op:
     names = {"mat2": "weight", "other": "weight", "self": "bias"}
     slots = {names.get(name, name): slot for name, slot in call.slots.items()}
     weight = slots.get("weight")
-    if weight is None or len(weight.shape) != 2 or weight.derived:
+    if weight is None or len(weight.shape) != 2:
         return op
-    turned = Slot(weight.key, weight.shape[::-1], (*weight.moves, Transpose((1, 0))))
+    turned = replace(weight, shape=weight.shape[::-1], moves=(*weight.moves, Transpose((1, 0))))
     return replace(op, kind="linear", slots={**slots, "weight": turned}, hyper={}, feature_axis=-1)
 
 
@@ -218,17 +143,42 @@ def _index_select(op: Op, call: Call) -> Op:
     return replace(op, kind="embedding", slots={"weight": call.slots["self"]}, hyper={})
 
 
+def _instance_norm(op: Op, call: Call) -> Op:
+    """Without statistics of its own: a group a channel."""
+    if "running_mean" in call.slots:
+        return _channelwise(op, call)
+    channels = next(iter(call.slots.values())).shape
+    hyper = {"eps": call.arguments["eps"], "groups": channels[0], "features": channels}
+    return replace(op, kind="group_norm", hyper=hyper)
+
+
+def _rms_norm(op: Op, call: Call) -> Op:
+    features = tuple(call.arguments["normalized_shape"])
+    hyper = {"eps": call.arguments["eps"], "rms": features}
+    return replace(_elementwise(replace(op, kind="mul"), call), hyper=hyper)
+
+
 def _elementwise(op: Op, call: Call) -> Op:
     """``x + p``: one slot "operand" without leading axes of length 1; ``p - x`` is another kind than ``x - p``."""
     (side, slot), *others = call.slots.items()
-    if others:
+    if others or call.arguments.get("alpha", 1) != 1:
         return op
-    swapped = "" if op.kind in _COMMUTATIVE or side == "other" else " swapped"
+    swapped = "" if op.kind in _COMMUTATIVE or side in ("other", "weight") else " swapped"
     shape = slot.shape
     while len(shape) > 1 and shape[0] == 1:
         shape = shape[1:]
-    moves = slot.moves if slot.derived or shape == slot.shape else (*slot.moves, Reshape(slot.shape, shape))
-    return replace(op, kind=op.kind + swapped, slots={"operand": Slot(slot.key, shape, moves, slot.derived)}, hyper={})
+    moves = slot.moves if shape == slot.shape else (*slot.moves, Reshape(slot.shape, shape))
+    axis = None
+    if sum(size != 1 for size in shape) == 1 and _is_read_whole(call, shape):  # (C, 1, 1): channels of (N, C, H, W)
+        axis, shape, moves = -len(shape), shape[:1], (*moves, Reshape(shape, shape[:1]))
+    slots = {"operand": replace(slot, shape=shape, moves=moves)}
+    return replace(op, kind=op.kind + swapped, slots=slots, hyper={}, feature_axis=axis)
+
+
+def _is_read_whole(call: Call, operand: Shape) -> bool:
+    """Whether the other side is as long on the operand's axis, so that neither is repeated."""
+    others = [shape_of(node) for node in call.node.all_input_nodes]
+    return any(len(shape) > len(operand) and shape[-len(operand)] == operand[0] for shape in others)
 
 
 CANONICAL: Mapping[str, Callable[[Op, Call], Op]] = {
@@ -236,7 +186,9 @@ CANONICAL: Mapping[str, Callable[[Op, Call], Op]] = {
     **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), _transposed),
     **dict.fromkeys(("matmul", "mm", "addmm"), _matmul),
     **dict.fromkeys(CHANNELWISE, _channelwise),
-    **dict.fromkeys(("add", "sub", "mul", "div", "maximum", "minimum", "pow"), _elementwise),
+    **dict.fromkeys(ELEMENTWISE, _elementwise),
+    "instance_norm": _instance_norm,
+    "rms_norm": _rms_norm,
     "linear": _linear,
     "layer_norm": _layer_norm,
     "group_norm": _group_norm,

@@ -1,7 +1,8 @@
 """Op: one call of a parameterised operation, in a form that two modules written differently share.
 
 A module is seen as parameterised operations (convolution, linear, normalisation, …) joined by glue (everything
-without a parameter: activations, pooling, padding, reshapes). Glue is only ever run; it is never interpreted.
+without a parameter: activations, pooling, padding, reshapes). Glue is only ever run; it is never interpreted. A
+parameter that enters glue (a class token, a table of biases) is an op of its own, that reads nothing.
 
 Canonical forms, so that equal functions are equal ops:
 
@@ -10,21 +11,32 @@ Canonical forms, so that equal functions are equal ops:
 2. A 1×1 convolution without groups is ``linear`` over the channel axis, at the positions that its stride meets.
 3. ``x @ w``, ``addmm`` and ``linear`` are ``linear`` with weight (out, in).
 4. A transposed convolution gives its whole output; ``padding`` crops it and ``output_padding`` extends it after.
-5. The operand of an elementwise op drops its leading axes of length 1.
+5. The operand of an elementwise op drops its leading axes of length 1; one with a single axis acts on channels.
 6. ``table[ids]`` is ``embedding``.
+7. A convolution whose kernel covers its whole input is ``linear`` over the flattened input.
+8. An instance normalisation without statistics is a group normalisation of as many groups as channels.
+9. An RMS normalisation is its weight times the normalised input.
+10. A bias that is added to the output of a bias-free linear operation or convolution is its bias.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch.nn import functional
 
 from ..plan import Move, Shape
 
+#: (axis, start, stop) of a tensor.
+Section: TypeAlias = tuple[int, int, int]
+
+ELEMENTWISE = ("add", "sub", "mul", "div", "maximum", "minimum", "pow")
+#: The kind of a parameter that enters glue.
+PARAMETER = "parameter"
 CHANNELWISE = ("batch_norm", "prelu", "instance_norm")
 CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
 TRANSPOSED = ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
@@ -49,15 +61,14 @@ class Slot:
     Attributes:
         key: its key in the state_dict.
         shape: in canonical form.
-        moves: from the tensor under ``key`` to the canonical form.
-        derived: names of the operations that compute what the op takes from the tensor, where they are not moves
-            (``sqrt``); empty otherwise. Two such slots hold one tensor if what is computed agrees, which stage 6 shows.
+        moves: from the tensor under ``key``, or that section of it, to the canonical form.
+        section: which positions of the tensor it is, where it is not all of it (``in_proj_weight[:E]``).
     """
 
     key: str
     shape: Shape
     moves: tuple[Move, ...] = ()
-    derived: tuple[str, ...] = ()
+    section: Section | None = None
 
 
 @dataclass(frozen=True)
@@ -90,20 +101,50 @@ class Op:
         shapes = {name: slot.shape for name, slot in self.slots.items() if (self.kind, name) not in NEUTRAL}
         if self.kind in ("layer_norm", "group_norm"):
             shapes |= {"features": tuple(self.hyper["features"])}
-        derived = tuple(name for name, slot in sorted(self.slots.items()) if slot.derived)
-        return (self.kind, tuple(sorted(shapes.items())), derived, self.hyper.get("groups", 1))
+        if self.kind == PARAMETER:
+            shapes = {"size": (math.prod(shapes["value"]),)}
+        if self.is_elementwise and self.feature_axis is None:
+            shapes |= {"axes": (len(shapes["operand"]),)}
+        return (self.kind, tuple(sorted(shapes.items())), self.hyper.get("groups", 1))
+
+    @property
+    def family(self) -> tuple[object, ...]:
+        """What a counterpart must share that may be a part of this one, or hold it as a part."""
+        if not self.mixes:
+            return self.signature
+        shape = self.slots["weight"].shape
+        return (self.kind, shape[:1] + shape[2:] if self.kind in TRANSPOSED else shape[1:])
+
+    @property
+    def mixes(self) -> bool:
+        """Whether every output feature is a sum over all input features with weights of its own."""
+        return self.kind == "linear" or (self.kind in (*CONVOLUTIONS, *TRANSPOSED) and self.hyper.get("groups", 1) == 1)
+
+    @property
+    def output_axis(self) -> int:
+        """The axis of the canonical weight that runs along the output's features."""
+        return 1 if self.kind in TRANSPOSED else 0
+
+    @property
+    def is_elementwise(self) -> bool:
+        return self.kind.partition(" ")[0] in ELEMENTWISE
 
     @property
     def keeps_channels(self) -> bool:
         """Whether output channel i depends on input channel i alone, so that an order of channels passes through."""
         depthwise = self.kind in CONVOLUTIONS and self.slots["weight"].shape[:2] == (self.hyper["groups"], 1)
-        return self.kind in CHANNELWISE or depthwise
+        channelwise = self.is_elementwise and self.feature_axis is not None
+        return self.kind in CHANNELWISE or depthwise or channelwise
 
     def canonical_input(self, value: torch.Tensor) -> torch.Tensor:
-        """The input in canonical form (1, 2): padded, and cropped to what the kernel touches.
+        """The input in canonical form (1, 2, 7, 9): padded, and cropped to what the kernel touches.
 
         Example: ``Conv2d(3, 8, 3, stride=2, padding=1)`` on (N, 3, 32, 32) → (N, 3, 33, 33).
         """
+        if "rms" in self.hyper:
+            return functional.rms_norm(value, self.hyper["rms"], None, self.hyper["eps"])
+        if "covers" in self.hyper:
+            return value.flatten(1)
         if self.kind == "linear" and "stride" in self.hyper:
             return value[(..., *(slice(None, None, step) for step in self.hyper["stride"]))]
         if self.kind not in CONVOLUTIONS:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import torch
 
 from ..plan import Shape
 from .op import Op
+
+if TYPE_CHECKING:
+    from .session import Session
 
 State: TypeAlias = Mapping[str, torch.Tensor]
 Compute: TypeAlias = Callable[[], torch.Tensor]
@@ -21,7 +24,7 @@ class OpCall:
 
     Attributes:
         op: the op.
-        value: its input, as the module passes it.
+        value: its input, as the module passes it; of a parameter that enters glue, its own value.
         output_shape: the shape of what it must give.
         compute: gives what the module itself would.
     """
@@ -40,11 +43,13 @@ class Glue:
         operator: what computes it ("relu", "max_pool2d").
         reads: names of the values that it takes.
         settings: its other arguments, by their names in torch.
+        parameters: names of the parameters that enter it.
     """
 
     operator: str
     reads: tuple[str, ...]
     settings: Mapping[str, Any]
+    parameters: tuple[str, ...] = ()
 
 
 AtOp: TypeAlias = Callable[[OpCall], torch.Tensor]
@@ -76,6 +81,15 @@ class Reading(Protocol):
     places: dict[str, str]
     results: dict[str, str]
     glue: dict[str, Glue]
+
+    def take_as_glue(self, ops: Collection[str]) -> None:
+        """Read these elementwise calls as glue from now on, and their parameters as parameters that enter it."""
+
+    def start(self, inputs: Sequence[torch.Tensor], state: State) -> Session | None:
+        """A run that can be looked back into; None where the module cannot be run but as a whole."""
+
+    def user_results(self, results: Sequence[Any]) -> list[torch.Tensor]:
+        """The module's outputs among what a Session gives."""
 
     def run(
         self, inputs: Sequence[torch.Tensor], state: State, at_op: AtOp = compute, watch: Watch = ignore

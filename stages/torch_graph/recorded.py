@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
@@ -23,11 +23,12 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
 
-from .aten import shape_of
-from .exported import read_graph
 from .generators import kept_generators
-from .op import Op
+from .graph import read_graph
+from .nodes import shape_of
+from .op import PARAMETER, Op
 from .reading import AtOp, OpCall, State, Watch, compute, ignore
+from .recurrent import SpelledOut
 from .writes import written_arguments
 
 Site: TypeAlias = tuple[str, str, int]
@@ -51,13 +52,30 @@ class RecordedReading:
         self._names = recorder.names
         self._nodes = {node.name: node for node in recorder.graph.nodes}
         self._inputs = recorder.inputs
-        self.ops, self.places, self.glue = read_graph(recorder.graph, recorder.keys, recorder.constants)
+        self._recorder, self._raw = recorder, frozenset[str]()
+        self._read()
+
+    def _read(self) -> None:
+        recorder = self._recorder
+        parts = read_graph(recorder.graph, recorder.keys, recorder.constants, merge=False, raw=self._raw)
+        self.ops, self.places, self.glue = parts.ops, parts.places, parts.glue
         self.results = {
             path: node.name
             for node in recorder.graph.nodes
             if node.name in self.places
             for path, _ in node.meta.get("nn_module_stack", {}).values()
         }
+
+    def take_as_glue(self, ops: Collection[str]) -> None:
+        if not self._raw >= set(ops):
+            self._raw |= set(ops)
+            self._read()
+
+    def start(self, inputs: Sequence[torch.Tensor], state: State) -> None:  # noqa: ARG002 - it runs as a whole
+        return None
+
+    def user_results(self, results: Sequence[Any]) -> list[torch.Tensor]:
+        return list(results)
 
     def run(
         self, inputs: Sequence[torch.Tensor], state: State, at_op: AtOp = compute, watch: Watch = ignore
@@ -77,14 +95,24 @@ class RecordedReading:
         arguments = tuple(value.clone() for value in inputs)
         for name, value in zip(self._inputs, arguments, strict=True):
             see(name, value)
-        return self._execute(arguments, state, _Calls(self._stack, at_call))
+        return self._execute(arguments, self._with_parameters(state, at_op), _Calls(self._stack, at_call))
+
+    def _with_parameters(self, state: State, at_op: AtOp) -> State:
+        """The state with what ``at_op`` gives for the parameters that enter glue: they are there before the run."""
+        given = dict(state)
+        for op in self.ops.values():
+            if op.kind == PARAMETER:
+                key = op.slots["value"].key
+                own = state[key]
+                given[key] = at_op(OpCall(op, own, tuple(own.shape), lambda own=own: own))  # type: ignore[misc]
+        return given
 
     def _execute(self, arguments: tuple[torch.Tensor, ...], state: State, calls: _Calls) -> list[torch.Tensor]:
         """Run with the tensors of ``state`` in the module's own parameters, so that every reference to them holds."""
         for key, tensor in self._held.items():
             tensor.data = state[key].clone() if key in self._buffers else state[key]
         self._stack.clear()
-        with torch.inference_mode(), kept_generators(), _without_fast_paths(), calls:
+        with torch.inference_mode(), kept_generators(), _without_fast_paths(), SpelledOut(), calls:
             result = self._module(*arguments)
         return [leaf.clone() for leaf in pytree.tree_leaves(result) if isinstance(leaf, torch.Tensor)]
 

@@ -12,6 +12,7 @@ from torch_pairs import randomized
 from torchgraft.stages.plan import Reshape, Transpose, apply_moves
 from torchgraft.stages.torch_graph import ForwardError, Op, OpCall, Reading, read, working_copy
 from torchgraft.stages.torch_graph.recorded import RecordedReading
+from torchgraft.stages.torch_graph.session import WhatIf
 
 
 def recorded(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> Reading:
@@ -114,12 +115,13 @@ def test_what_the_kernel_never_touches_is_cropped() -> None:
     assert tuple(op.canonical_input(pictures(size=10)).shape) == (2, 4, 9, 9)
 
 
-def test_a_1_by_1_convolution_is_linear_and_a_strided_or_grouped_one_is_not() -> None:
+def test_a_1_by_1_convolution_is_linear_and_a_padded_or_grouped_one_is_not() -> None:
     op = only_op(nn.Conv2d(4, 6, 1), pictures())
     assert (op.kind, op.slots["weight"].shape) == ("linear", (6, 4))
     assert op.slots["weight"].moves == (Reshape((6, 4, 1, 1), (6, 4)),)
     assert op.signature == only_op(nn.Linear(4, 6), torch.rand(3, 4)).signature
-    for other in (nn.Conv2d(4, 6, 1, stride=2), nn.Conv2d(4, 6, 1, groups=2), nn.Conv2d(4, 6, 1, padding=1)):
+    assert only_op(nn.Conv2d(4, 6, 1, stride=2), pictures()).hyper == {"stride": (2, 2)}
+    for other in (nn.Conv2d(4, 6, 1, groups=2), nn.Conv2d(4, 6, 1, padding=1)):
         assert only_op(other, pictures()).kind == "conv2d"
 
 
@@ -147,17 +149,22 @@ def test_the_moves_of_a_slot_make_its_canonical_form(kind: type[ByHand]) -> None
     assert Transpose((1, 0)) in op.slots["weight"].moves
 
 
-def test_a_slot_that_is_computed_says_how() -> None:
+def test_a_parameter_that_enters_glue_is_an_op_of_its_own() -> None:
     class Scaled(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.variance = nn.Parameter(torch.rand(6))
+            self.variance = nn.Parameter(torch.rand(1, 6))
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x / torch.sqrt(self.variance)
 
-    slot = only_op(Scaled(), torch.rand(3, 6)).slots["operand"]
-    assert (slot.key, slot.derived) == ("variance", ("sqrt",))
+    x = torch.rand(3, 6)
+    reading = read(Scaled(), (x,))
+    ((name, op),) = reading.ops.items()
+    assert (op.kind, op.slots["value"].key, op.slots["value"].shape) == ("parameter", "variance", (6,))
+    assert [glue.parameters for glue in reading.glue.values()] == [(name,)]
+    (made,) = reading.run([x], {"variance": torch.ones(1, 6)}, lambda call: torch.full(call.output_shape, 4.0))
+    torch.testing.assert_close(made, x / 2)
 
 
 def test_reading_says_where_things_are_and_what_is_between_them() -> None:
@@ -195,3 +202,49 @@ def test_a_module_that_cannot_be_copied_is_refused() -> None:
         assert failure.value.exit_code == 5
     finally:
         module.lock.close()
+
+
+def test_a_bias_added_by_hand_is_the_linear_operations_own() -> None:
+    class Added(ByHand):
+        def __init__(self) -> None:
+            super().__init__()
+            self.b = nn.Parameter(torch.rand(5))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (super().forward(x) + self.b).tanh()
+
+    module, x = Added(), torch.rand(3, 6)
+    reading = read(module, (x,))
+    (op,) = reading.ops.values()
+    assert (op.kind, set(op.slots)) == ("linear", {"weight", "bias"})
+    (made,) = reading.run([x], dict(module.state_dict()))
+    torch.testing.assert_close(made, module(x))
+
+
+def test_what_would_follow_from_another_output_is_found_again_through_the_glue_between() -> None:
+    module = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 3))
+    x = torch.rand(2, 6)
+    reading = read(module, (x,))
+    first, second, third = reading.ops
+    given = {first: torch.rand(2, 5), second: torch.rand(2, 4), third: torch.rand(2, 3)}
+    other = -given[first]
+    session = reading.start([x], dict(module.state_dict()))
+    assert session is not None
+    read_in_the_run: list[torch.Tensor] = []
+
+    def at_op(call: OpCall) -> torch.Tensor:
+        if call.op.name == third:
+            trial = WhatIf(session, given.get, {first: other})
+            assert trial.next_op() == second
+            torch.testing.assert_close(trial.value(reading.ops[second].reads), other.relu())
+            trial.put(second, given[second] * 2)
+            assert trial.next_op() == third
+            torch.testing.assert_close(trial.value(reading.ops[third].reads), (given[second] * 2).tanh())
+            assert trial.next_op() is None
+            trial.commit()
+            read_in_the_run.append(session.values[call.op.reads])
+        return given[call.op.name]
+
+    with torch.no_grad():
+        session.run(at_op, lambda name, value: None)
+    torch.testing.assert_close(read_in_the_run[0], (given[second] * 2).tanh())
