@@ -135,6 +135,21 @@ def align(
     return best
 
 
+def aligned_with(
+    chosen: Mapping[str, str],
+    reference: Reference,
+    probed: Probe,
+    target: Reading,
+    inputs: Sequence[torch.Tensor],
+    *,
+    state: State,
+    expected: Sequence[Expected],
+    stated: Stated,
+) -> Alignment:
+    """One run with ``chosen`` (name of an op of the module → of the reference) among equals; nothing is taken back."""
+    return _Attempt(reference, probed, target, chosen, expected=expected, stated=stated).run(inputs, state)
+
+
 def _frozen(chosen: Mapping[str, str]) -> frozenset[tuple[str, str]]:
     return frozenset(chosen.items())
 

@@ -14,6 +14,7 @@ from ..fit import Fit, OutputFit
 from .absorb import absorptions
 from .confirm import Confirmation, confirm
 from .findings import Context, find
+from .guesses import guesses
 from .half import halved_keys, refuse_halved, widened
 from .make_plan import make_plan
 from .outputs import Placed, Wanted, WantedOutput, place_outputs, sources_of
@@ -88,7 +89,13 @@ class Extract:
             unaligned={**graph.unkept, **unaligned, **_skipped(found, unaligned)},
             findings=find(
                 Context(
-                    found, reference, graph.outputs, placed, second, frozenset(left.name for left in plan.unmatched)
+                    found,
+                    reference,
+                    graph.outputs,
+                    placed,
+                    second,
+                    kept=frozenset(left.name for left in plan.unmatched),
+                    guesses=tuple(guesses(found, mapping, departed=not ends.values)),
                 )
             ),
             evidence=evidence,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from ...base import Finding
+from .ambiguity import ambiguities
 from .context import Context
 from .departure import departures
 from .epsilon import epsilons
@@ -25,6 +26,7 @@ CHECKERS: tuple[Callable[[Context], Iterable[Finding]], ...] = (
     outputs,
     preprocessing,
     layouts,
+    ambiguities,
 )
 
 

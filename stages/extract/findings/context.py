@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from ...base import Port
 from ...plan import Array
 from ..align import Alignment, Pair
 from ..confirm import Confirmation
 from ..fingerprint import Marks
+from ..guesses import Guess
 from ..outputs import Placed
 from ..preprocessing import Front, true_value
 from ..reference import Reference
@@ -27,6 +29,7 @@ class Context:
         placed: what the module gives for each of them.
         second: what the second probe showed.
         kept: keys that keep the module's own value.
+        guesses: choices that nothing has decided.
     """
 
     found: Found
@@ -35,6 +38,7 @@ class Context:
     placed: Placed
     second: Confirmation
     kept: frozenset[str]
+    guesses: Sequence[Guess] = ()
 
     @property
     def alignment(self) -> Alignment:

@@ -193,6 +193,28 @@ def test_a_hint_decides_between_what_values_leave_open(first: str, second: str):
     assert extraction.evidence["a.weight"].kind == "hint"
 
 
+def test_what_is_interchangeable_is_said_to_be_so_with_the_hint_that_settles_it():
+    (finding,) = hinted(Twins, {}).findings
+    assert (finding.severity, finding.place) == ("note", "a")
+    assert finding.cause.startswith("a.weight, a.bias may be one or two: the function is the same")
+    assert finding.fix == 'settle it by `hints: {"a": "one"}`, or "two"'
+    assert not hinted(Twins, {"a": "two"}).findings
+
+
+def test_what_the_outputs_tell_apart_is_no_ambiguity():
+    assert not hinted(TwinHeads, {}).findings
+
+
+def test_a_guess_in_a_module_that_departs_is_a_warning_with_the_hint():
+    class Departs(Twins):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.cos(super().forward(x)) if self.names[0] == "a" else super().forward(x)
+
+    findings = {finding.severity: finding for finding in hinted(Departs, {}).findings}
+    assert "both read the same values" in findings["warning"].cause
+    assert "hints:" in findings["warning"].fix
+
+
 def test_a_hint_that_values_contradict_is_not_followed():
     right = hinted(TwinHeads, {"a": "one"})
     assert str(right.plan["a.weight"]) == "one/weight"
