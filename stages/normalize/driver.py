@@ -72,14 +72,24 @@ def wishes_up(graph: ir.Graph, held: Mapping[str, Held]) -> dict[str, Layout]:
             wishes.update(wishes_up(body_of(node), held))
             wishes.update((name, wish) for name, wish in border_wishes(node, wishes) if not wish.is_plain)
             continue
+        _wish_plainly(node, wishes)
         layout = _wish_for(node, wishes, held)
         if layout is None:
             continue
         for index, value in enumerate(node.inputs):
             wish = None if value is None else rule_of(node).wishes(node, index, layout)
-            if wish is not None and value is not None and not wish.is_plain:
+            if wish is not None and value is not None and not (wish.is_plain and layout.is_reordered):
                 wishes[value.name or ""] = wish
     return wishes
+
+
+def _wish_plainly(node: ir.Node, wishes: dict[str, Layout]) -> None:
+    """What runs over the last axes has a wish of its own, whatever follows it."""
+    for index in rule_of(node).over_last:
+        value = node.inputs[index] if index < len(node.inputs) else None
+        shape = None if value is None else shape_of(value)
+        if value is not None and shape is not None and len(shape) > 2:
+            wishes[value.name or ""] = Layout.plain(len(shape))
 
 
 def _wish_for(node: ir.Node, wishes: Mapping[str, Layout], held: Mapping[str, Held]) -> Layout | None:

@@ -138,6 +138,7 @@ class Rule:
         rewrite: writes the node into the new graph; gives what is held for each output.
         wishes: the layout that input ``index`` should have where output 0 is wished for in a layout; None: no wish.
             It says how a wish passes *up* through the node.
+        over_last: inputs of three axes or more over whose last axes it runs: it wishes them as in Keras.
         leads: whether the layout that the node worked in is what all its inputs should have.
     """
 
@@ -145,6 +146,7 @@ class Rule:
     operators: tuple[str, ...]
     rewrite: Callable[[Site], Sequence[Held]]
     wishes: Callable[[ir.Node, int, Layout], Layout | None] = lambda node, index, layout: None
+    over_last: tuple[int, ...] = ()
     leads: bool = False
 
 

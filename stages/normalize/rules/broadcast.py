@@ -3,7 +3,8 @@
 1. All inputs stand as in Keras: so does the output.
 2. One stands in another layout: the others are brought into it. A weight goes there by its Recipe, a constant by
    moving its array; a value whose only longer axes keep their order by a Reshape.
-3. Inputs of two different layouts: that of the first input wins, and the others are transposed.
+3. Inputs of two different layouts: that which the nodes below wish for, else that of the first input, and the others
+   are transposed.
 4. An input that only repeats a smaller value, in a shape that another input has already: that value (fill.py).
 """
 
@@ -39,7 +40,9 @@ def _not_repeated(site: Site, shape: FreeShape) -> tuple[Held | None, ...]:
 
 
 def common_layout(site: Site, rank: int) -> Layout:
-    """The axes of the first input of full rank that stands otherwise than in Keras, and every order that is met."""
+    """The axes that what follows wishes for, if an input of full rank stands so; else those of the first that stands
+    otherwise than in Keras. With every order that is met.
+    """
     layouts = [
         held.layout
         for held in site.held
@@ -47,6 +50,9 @@ def common_layout(site: Site, rank: int) -> Layout:
     ]
     turned = [layout for layout in layouts if layout.perm != tuple(range(rank))]
     perm = turned[0].perm if turned else tuple(range(rank))
+    wish = site.wanted.get(site.node.outputs[0].name or "")
+    if wish is not None and any(layout.perm == wish.perm for layout in layouts):
+        perm = wish.perm
     orders = [next((layout.orders[axis] for layout in layouts if layout.orders[axis]), None) for axis in range(rank)]
     return Layout(perm, tuple(orders))
 

@@ -47,4 +47,4 @@ def wishes(node: ir.Node, index: int, layout: Layout) -> Layout | None:
     return layout.without_orders() if index == 0 and stays else None
 
 
-LAYER_NORMALIZATION = Rule("layer_normalization", ("LayerNormalization",), rewrite, wishes)
+LAYER_NORMALIZATION = Rule("layer_normalization", ("LayerNormalization",), rewrite, wishes, over_last=(0,))

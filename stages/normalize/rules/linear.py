@@ -111,4 +111,6 @@ def _reordered(site: Site, held: Held, axis: int, order: Order) -> Held:
     return View(value, Layout.plain(len(held.shape)), held.shape)
 
 
-LINEAR = Rule("linear", ("Gemm", "MatMul", "torchgraft.Linear", "torchgraft.LinearWithoutBias"), rewrite)
+LINEAR = Rule(
+    "linear", ("Gemm", "MatMul", "torchgraft.Linear", "torchgraft.LinearWithoutBias"), rewrite, over_last=(0, 1)
+)
