@@ -11,6 +11,7 @@ from torch import nn
 from ..base import Artifacts, ExportedGraph, Extraction, ImportedModule, Job, NormalizedGraph, Progress
 from ..errors import MappingError
 from ..fit import Fit, OutputFit
+from ..keras_layers import layer_paths
 from .absorb import absorptions
 from .confirm import Confirmation, confirm
 from .findings import Context, find
@@ -95,6 +96,7 @@ class Extract:
                     placed,
                     second,
                     kept=frozenset(left.name for left in plan.unmatched),
+                    layers={} if job.model is None else layer_paths(job.model),
                     guesses=tuple(guesses(found, mapping, departed=not ends.values)),
                 )
             ),

@@ -30,6 +30,7 @@ class Context:
         second: what the second probe showed.
         kept: keys that keep the module's own value.
         guesses: choices that nothing has decided.
+        layers: path → layer of the Keras model, as far as it is there to be asked.
     """
 
     found: Found
@@ -39,6 +40,7 @@ class Context:
     second: Confirmation
     kept: frozenset[str]
     guesses: Sequence[Guess] = ()
+    layers: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def alignment(self) -> Alignment:
