@@ -95,7 +95,7 @@ def _wish_plainly(node: ir.Node, wishes: dict[str, Layout]) -> None:
 def _wish_for(node: ir.Node, wishes: Mapping[str, Layout], held: Mapping[str, Held]) -> Layout | None:
     output = node.outputs[0]
     shape, found = shape_of(output), held.get(output.name or "")
-    if rule_of(node).leads and isinstance(found, View) and not found.layout.is_plain:
+    if output.name not in wishes and rule_of(node).leads and isinstance(found, View) and not found.layout.is_plain:
         return found.layout
     if node.op_type == "Transpose" and shape is not None:
         return wishes.get(output.name or "", Layout.plain(len(shape)))

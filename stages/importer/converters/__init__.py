@@ -13,6 +13,7 @@ from .base import DOMAIN, Converter, Source, source_of
 from .conv_transpose import CONV_TRANSPOSE
 from .embedding import EMBEDDING
 from .functions import COMPARISONS, CUMSUM, EXTREMES, FUNCTIONS, HARDMAX, THRESHOLDED_RELU
+from .gather_nd import GATHER_ND
 from .group_normalization import GROUP_NORMALIZATION
 from .linear import LINEAR
 from .pooling import GLOBAL_MAX_POOL, PADDED_POOL
@@ -30,6 +31,7 @@ CONVERTERS: tuple[Converter, ...] = (
     SLICE,
     SPLIT,
     GATHER,
+    GATHER_ND,
     PAD,
     RESIZE,
     EXPAND,
