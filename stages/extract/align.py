@@ -228,8 +228,7 @@ class _Attempt:
 
         These need not be free: what Keras calls once, the module may call again on the same values.
         """
-        family = self._families.get(op.signature, [])
-        free = [probed for probed in family if probed.op.name in self._free]
+        family, free = self._families.get(op.signature, []), self._free_ones(op)
         known = [self._variables[slot.key] for slot in op.slots.values() if slot.key in self._variables]
         if not known:
             return free
@@ -237,8 +236,11 @@ class _Attempt:
         same.sort(key=lambda probed: probed.op.name not in self._free)
         return same or free  # where none is the same the Plan will say so, with both recipes
 
-    def _by_values(self, op: Op, read: torch.Tensor) -> Pair | None:
-        family = self._candidates(op)
+    def _free_ones(self, op: Op) -> list[ProbedOp]:
+        return [probed for probed in self._families.get(op.signature, []) if probed.op.name in self._free]
+
+    def _fitting(self, op: Op, read: torch.Tensor, family: list[ProbedOp]) -> list[_Fitting]:
+        """Those of the family that read the same values, and in which order."""
         fitting: list[_Fitting] = []
         marks = [probed.mark for probed in family]
         # A convolution may read more padding behind than the reference's: see Arrangement.surplus.
@@ -246,6 +248,11 @@ class _Attempt:
             found = arrangement(op, read, family[position].op, family[position].read)
             if found is not None:
                 fitting.append((family[position], found))
+        return fitting
+
+    def _by_values(self, op: Op, read: torch.Tensor) -> Pair | None:
+        # A key that holds other variables already is a tie that Keras has not: the Plan names both.
+        fitting = self._fitting(op, read, self._candidates(op)) or self._fitting(op, read, self._free_ones(op))
         if not fitting:
             return None
         (probed, found), reason, equal = self._choose(op, fitting)

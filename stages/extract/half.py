@@ -46,8 +46,8 @@ def refuse_halved(halved: Mapping[str, torch.dtype], state: Mapping[str, Array],
             where=module,
             fix="keep these layers in float32, or use bfloat16, which has float32's range",
             details=tuple(
-                f"  {key}: {count} of {state[key].size} values, the largest {np.abs(state[key]).max():.4g}; "
-                f"{halved[key]} ends at {torch.finfo(halved[key]).max:.4g}"
+                f"  {key}: {count} of {state[key].size} values, the largest {np.abs(state[key]).max():.6g}; "
+                f"{halved[key]} ends at {torch.finfo(halved[key]).max:.6g}"
                 for key, count in over.items()
             ),
         )

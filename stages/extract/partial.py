@@ -89,8 +89,8 @@ def compared_ends(found: Found, layers: Sequence[AlignedLayer]) -> tuple[str, ..
 def _reads(reading: Reading, name: str) -> tuple[str, ...]:
     if name in reading.ops:
         op = reading.ops[name]
-        return (op.reads, *sorted(op.sources))
-    return reading.glue[name].reads if name in reading.glue else ()
+        return (op.reads,) if op.reads else tuple(sorted(op.sources))
+    return (*reading.glue[name].reads, *reading.glue[name].parameters) if name in reading.glue else ()
 
 
 def _upstream(reading: Reading, starts: Sequence[str]) -> Iterator[str]:
