@@ -41,12 +41,19 @@ def randomized(module: nn.Module, seed: int = 0) -> nn.Module:
     return module.eval()
 
 
-def artifacts(reference: nn.Module, module: nn.Module | None, inputs: Mapping[str, np.ndarray]) -> Artifacts:
-    """What stages 1 to 4 would have given, had the Keras model been ``reference`` with channels-last inputs."""
+def artifacts(
+    reference: nn.Module, module: nn.Module | None, inputs: Mapping[str, np.ndarray], *, as_keras: bool = False
+) -> Artifacts:
+    """What stages 1 to 4 would have given, had the Keras model been ``reference`` with channels-last inputs.
+
+    ``as_keras``: the reference takes them so, too (a sequence network).
+    """
     traced = fx.symbolic_trace(reference.eval())
     arrays = {name: np.asarray(array) for name, array in inputs.items()}
     moves = {
-        name: (Transpose(CHANNELS_FIRST[a.ndim]),) if a.ndim in CHANNELS_FIRST and a.dtype.kind == "f" else ()
+        name: (Transpose(CHANNELS_FIRST[a.ndim]),)
+        if a.ndim in CHANNELS_FIRST and a.dtype.kind == "f" and not as_keras
+        else ()
         for name, a in arrays.items()
     }
     ports = tuple(Port(name, name, (None, *a.shape[1:]), str(a.dtype), moves[name]) for name, a in arrays.items())
@@ -84,9 +91,11 @@ def artifacts(reference: nn.Module, module: nn.Module | None, inputs: Mapping[st
     return Artifacts(job, exported, normalized, imported)
 
 
-def extract(reference: nn.Module, module: nn.Module | None, **inputs: np.ndarray) -> Extraction:
+def extract(
+    reference: nn.Module, module: nn.Module | None, *, as_keras: bool = False, **inputs: np.ndarray
+) -> Extraction:
     """Stage 5 alone on such a pair; inputs as Keras would take them (NHWC)."""
-    return Extract().run(artifacts(reference, module, inputs), Silent())
+    return Extract().run(artifacts(reference, module, inputs, as_keras=as_keras), Silent())
 
 
 def images(*shape: int) -> np.ndarray:

@@ -67,7 +67,7 @@ def _fixed(stated: Fit, ports: Sequence[Port]) -> dict[str, str]:
 def _likeliest(signature: inspect.Signature, ports: Sequence[Port], stated: Fit) -> Iterator[Assignment]:
     if stated.inputs:
         return
-    names = _names(signature, len(ports))
+    names = tensor_arguments(signature, len(ports))
     named = _by_name(names, ports)
     if named:
         yield _ordered(named, names, signature)
@@ -80,13 +80,13 @@ def _likeliest(signature: inspect.Signature, ports: Sequence[Port], stated: Fit)
 
 
 def _in_any_order(signature: inspect.Signature, ports: Sequence[Port], stated: Fit) -> Iterator[Assignment]:
-    names = list(stated.inputs) or _names(signature, len(ports))[: len(ports)]
+    names = list(stated.inputs) or tensor_arguments(signature, len(ports))[: len(ports)]
     if len(names) == len(ports):
         for order in itertools.islice(itertools.permutations(ports), ORDERS):
             yield dict(zip(names, order, strict=True))
 
 
-def _names(signature: inspect.Signature, count: int) -> list[str]:
+def tensor_arguments(signature: inspect.Signature, count: int) -> list[str]:
     """Every argument that may take a tensor; those of ``*x`` as "x.0", "x.1" and so on."""
     names: list[str] = []
     for name, parameter in signature.parameters.items():

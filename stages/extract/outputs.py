@@ -199,7 +199,7 @@ def _keras_activated(given: Twice, output: WantedOutput, stated: OutputFit) -> I
 
 
 def _sourced(given: Twice, output: WantedOutput, stated: OutputFit) -> Iterator[OutputFit]:
-    if stated.activation not in (None, LINEAR) or stated.keras_activation:
+    if stated.keras_activation or (stated.activation and not stated.value):
         return
     for source in output.sources:
         if stated.value in (None, source.port.name):

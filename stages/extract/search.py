@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
 from ..base import Port
-from ..errors import UsageError
+from ..errors import TorchgraftError, UnsupportedError, UsageError
 from ..fit import Fit
 from ..plan import Array
 from ..torch_graph import ForwardError, Reading, adapted, fed, read, working_copy
 from .align import Alignment, align
-from .arguments import assignments, check_stated, quiet_options
+from .arguments import assignments, check_stated, quiet_options, tensor_arguments
 from .entries import entries, entry_ops
 from .expected import Expected, expected_outputs
 from .forward import places_of
@@ -29,8 +29,9 @@ from .reference import Reference
 from .stated import Stated
 from .trials import Trial, trials
 
-#: Ways that are tried with the module, and of those how many are aligned, before the best stands.
-TRIED, ALIGNED = 80, 6
+#: Ways that are tried with the module; of those how many are aligned before the best stands; and how many where the
+#: first operations read nothing of the reference in any way.
+TRIED, ALIGNED, LATE = 80, 6, 3
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Found:
         probe: the reference under the probe.
         alignment: the pairs.
         expected: where each Keras output is expected among the module's.
+        contradicted: the way in which more is placed, where the config states another.
     """
 
     reference: Reference
@@ -60,6 +62,7 @@ class Found:
     probe: Probe
     alignment: Alignment
     expected: tuple[Expected, ...]
+    contradicted: Trial | None = None
 
     @property
     def taken(self) -> tuple[Front, ...]:
@@ -93,34 +96,41 @@ def search(
     signature = inspect.signature(module.forward)
     check_stated(signature, reference.ports, fronts, [port.name for port in outputs], stated)
     bench = _Bench(module, reference, outputs, fronts, mapping=mapping)
-    assigned = list(assignments(signature, reference.ports, stated))
-    ways = trials(assigned, fronts, stated, quiet_options(signature, stated))[:TRIED]
-    late: list[Trial] = []
-    best: Found | None = None
-    aligned = 0
-    for way in ways:
+    found = _best(bench, signature, stated)
+    if stated.inputs and (found is None or not found.alignment.is_whole):
+        free = _best(bench, signature, replace(stated, inputs={}))
+        if found is None and free is not None:
+            lines = Fit(free.trial.inputs).config_lines()
+            raise bench.failure(signature, (f"forward runs, and not as `fit.inputs` states, under {'; '.join(lines)}",))
+        if found is not None and free is not None and free.alignment.score > found.alignment.score:
+            found = replace(found, contradicted=free.trial)
+    if found is None:
+        raise bench.failure(signature)
+    return found
+
+
+def _best(bench: _Bench, signature: inspect.Signature, stated: Fit) -> Found | None:
+    """The first way that leaves nothing to be said against it, else the best; None where forward runs in none."""
+    assigned = list(assignments(signature, bench.ports, stated))
+    late: list[tuple[int, int, Trial]] = []
+    found: list[Found] = []
+    for place, way in enumerate(trials(assigned, bench.fronts, stated, quiet_options(signature, stated))[:TRIED]):
         right, total = bench.entries(way)
         if right < total:
-            late.append(way)
-        elif total >= 0 and aligned < ALIGNED:
-            found = bench.align(way)
-            aligned += 1
-            best = found if best is None or found.alignment.score > best.alignment.score else best
-            if found.alignment.is_whole or (len(reference.ports) == 1 and _reads_right(found)):
-                return found
-    for way in late[: ALIGNED - aligned if best is None else 0]:
-        found = bench.align(way)
-        best = found if best is None or found.alignment.score > best.alignment.score else best
-    if best is None:
-        raise bench.failure(signature)
-    return best
+            late.append((right - total, place, way))
+        elif total >= 0 and len(found) < ALIGNED:
+            found.append(bench.align(way))
+            if found[-1].alignment.is_whole or (len(bench.ports) == 1 and _reads_right(found[-1])):
+                return found[-1]
+    if not found:
+        found = [bench.align(way) for _, _, way in sorted(late, key=lambda each: (-each[0], each[1]))[:LATE]]
+    return max(found, key=lambda each: each.alignment.score, default=None)
 
 
 def _reads_right(found: Found) -> bool:
-    """Whether the first operations read what Keras' do: what is wrong then is not how the module is fed."""
-    pairs = found.alignment.pairs
-    names = [op.name for op in entry_ops(found.reading)]
-    return bool(names) and all(name in pairs and pairs[name].by_values for name in names)
+    """Whether the first operations read what Keras' do, row by row: what is wrong then is not how the module is fed."""
+    pairs = [found.alignment.pairs.get(op.name) for op in entry_ops(found.reading)]
+    return bool(pairs) and all(pair is not None and pair.by_values and pair.arrangement.rows is None for pair in pairs)
 
 
 class _Bench:
@@ -135,45 +145,48 @@ class _Bench:
         *,
         mapping: Stated,
     ) -> None:
-        self._module, self._reference, self._outputs, self._fronts = module, reference, outputs, fronts
+        self._module, self._reference, self._outputs = module, reference, outputs
+        self.ports, self.fronts = reference.ports, fronts
         self._mapping = mapping
         first = reference.probed(None, NARROW)
         self._values = fed_values(reference, first, NARROW, fronts)
         self._state = module.state_dict()
-        self._read: dict[object, tuple[nn.Module, Reading, list[str]] | ForwardError] = {}
+        self._read: dict[object, tuple[nn.Module, Reading, list[str]] | TorchgraftError] = {}
         self._probes: dict[int, Probe] = {}
 
     def entries(self, way: Trial) -> tuple[int, int]:
         """(operations that read inputs as the reference's do, of how many); total -1 where forward fails."""
         inputs = self._tensors(way, self._values)
         read_so = self._reading(way, inputs)
-        if isinstance(read_so, ForwardError):
+        if isinstance(read_so, TorchgraftError):
             return -1, -1
         _, reading, _ = read_so
         probe = self._probe(reading)
-        values = fed_values(self._reference, probe, NARROW, self._fronts)
+        values = fed_values(self._reference, probe, NARROW, self.fronts)
         return entries(reading, self._tensors(way, values), self._state, probe)
 
     def align(self, way: Trial) -> Found:
         read_so = self._reading(way, self._tensors(way, self._values))
-        assert not isinstance(read_so, ForwardError)
+        assert not isinstance(read_so, TorchgraftError)
         twin, reading, places = read_so
         probe = self._probe(reading)
-        inputs = self._tensors(way, fed_values(self._reference, probe, NARROW, self._fronts))
+        inputs = self._tensors(way, fed_values(self._reference, probe, NARROW, self.fronts))
         expected = expected_outputs(self._reference, probe, self._outputs, places)
         alignment = align(self._reference, probe, reading, inputs, self._state, expected=expected, stated=self._mapping)
-        return Found(self._reference, twin, way, self._fronts, inputs, places, reading, probe, alignment, expected)
+        return Found(self._reference, twin, way, self.fronts, inputs, places, reading, probe, alignment, expected)
 
-    def failure(self, signature: inspect.Signature) -> Exception:
+    def failure(self, signature: inspect.Signature, details: tuple[str, ...] = ()) -> TorchgraftError:
         """Why forward ran in no way: the first reason, which is that of the likeliest one."""
-        failures = [error for error in self._read.values() if isinstance(error, ForwardError)]
-        if failures:
+        failures = [error for error in self._read.values() if isinstance(error, TorchgraftError)]
+        if failures and len(tensor_arguments(signature, len(self.ports))) >= len(self.ports):
+            failures[0].details = (*failures[0].details, *details)
             return failures[0]
-        names = ", ".join(port.name for port in self._reference.ports)
+        names = ", ".join(port.name for port in self.ports)
         return ForwardError(
             f"forward{signature} cannot take the Keras inputs {names}",
             where=type(self._module).__name__,
             fix="give forward one argument for each input, or state in `fit.inputs` what each takes",
+            details=(*(f"given in one argument: {error.what}" for error in failures), *details),
         )
 
     def _tensors(self, way: Trial, values: Mapping[str, Array]) -> list[torch.Tensor]:
@@ -189,14 +202,14 @@ class _Bench:
 
     def _reading(
         self, way: Trial, inputs: Sequence[torch.Tensor]
-    ) -> tuple[nn.Module, Reading, list[str]] | ForwardError:
+    ) -> tuple[nn.Module, Reading, list[str]] | TorchgraftError:
         key = (way.call.arguments, tuple((tuple(value.shape), value.dtype) for value in inputs))
         if key not in self._read:
             try:
                 places = places_of(self._module, way.call, inputs)
                 twin = adapted(working_copy(self._module), way.call)
                 self._read[key] = (twin, read(twin, inputs), places)
-            except ForwardError as error:
+            except (ForwardError, UnsupportedError) as error:
                 self._read[key] = error
         return self._read[key]
 

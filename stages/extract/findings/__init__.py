@@ -14,12 +14,14 @@ from .ambiguity import ambiguities
 from .context import Context
 from .departure import departures
 from .epsilon import epsilons
+from .feeding import feeding
 from .geometry import geometries
 from .layout import layouts
 from .output import outputs
 from .preprocessing import preprocessing
 
 CHECKERS: tuple[Callable[[Context], Iterable[Finding]], ...] = (
+    feeding,
     departures,
     geometries,
     epsilons,
