@@ -8,7 +8,7 @@ import textwrap
 from pathlib import Path
 
 from ..stages.errors import ResourceError, UsageError
-from ..stages.load.gate import local_file
+from ..stages.load.gate import local_file, model_path
 from ..stages.load.user_code import is_code
 from .config import JobOptions, ModelOptions, TargetOptions
 from .config_docs import Option, options
@@ -32,7 +32,10 @@ def write_template(model: str, target: str, path: Path) -> str:
     except ValueError as error:
         fix = "MODEL is a .keras or .h5 file or file.py:function; TARGET is file.py:Class or package.module:attribute"
         raise UsageError(f"received MODEL {model!r} and TARGET {target!r}", where="init", fix=fix) from error
-    local_file(_file_of(model), Path.cwd(), "MODEL")
+    if is_code(model):
+        local_file(_file_of(model), Path.cwd(), "MODEL")
+    else:
+        model_path(model, Path.cwd())
     missing = is_code(target) and not Path(_file_of(target)).expanduser().is_file()
     try:
         with path.open("x", encoding="utf-8") as file:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import h5py
 
-from ..errors import CorruptInputError, RefusedError, UsageError
+from ..errors import CorruptInputError, UsageError
+from .saved_model_file import is_saved_model
 
 KERAS_SUFFIXES = (".keras",)
 HDF5_SUFFIXES = (".h5", ".hdf5")
@@ -30,8 +31,24 @@ def local_file(source: str | Path, base: Path, kind: str = "model") -> Path:
 
     Raises:
         UsageError: a URL, a folder, a FIFO, a device, or nothing at all.
-        RefusedError: a SavedModel, whose graph would run while it loads.
     """
+    path, mode = _local(source, base, kind)
+    if stat.S_ISDIR(mode):
+        raise UsageError(f"received a folder, not a {kind} file", where=str(path), fix="give a file in it")
+    return path
+
+
+def model_path(source: str | Path, base: Path) -> Path:
+    """The same, or the folder of a SavedModel."""
+    path, mode = _local(source, base, "model")
+    if stat.S_ISDIR(mode) and not is_saved_model(path):
+        raise UsageError(
+            "received a folder without a saved_model.pb, not a model file", where=str(path), fix="give a file in it"
+        )
+    return path
+
+
+def _local(source: str | Path, base: Path, kind: str) -> tuple[Path, int]:
     text = str(source)
     if "://" in text:
         raise UsageError(f"received a URL, not a file: {text}", where=kind, fix="download it and give its path")
@@ -41,22 +58,18 @@ def local_file(source: str | Path, base: Path, kind: str = "model") -> Path:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UsageError(f"the {kind} file cannot be found: {reason}", where=str(path), fix="check the path") from None
-    if stat.S_ISDIR(mode):
-        if (path / "saved_model.pb").exists():
-            raise RefusedError(
-                "received a SavedModel, whose graph runs while it is loaded",
-                where=str(path),
-                fix="save the model as .keras, or give a factory 'file.py:function' that builds it",
-            )
-        raise UsageError(f"received a folder, not a {kind} file", where=str(path), fix="give a file in it")
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         what = "a FIFO" if stat.S_ISFIFO(mode) else "a device or a socket"
         raise UsageError(f"received {what}, not a regular file", where=str(path), fix="copy its content to a file")
-    return path
+    return path, mode
 
 
 def sha256_of(path: Path) -> str:
-    """The file's SHA-256 in hexadecimal."""
+    """The file's SHA-256 in hexadecimal; of a folder, that of its files' names and hashes, in order."""
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        lines = (f"{file.relative_to(path).as_posix()} {sha256_of(file)}\n" for file in files)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -48,8 +48,12 @@ def load_model(source: ModelSource, base: Path | None = None) -> LoadedModel:
     if source.architecture is not None:
         return _from_architecture(source, base)
     assert source.path is not None
-    path = gate.local_file(source.path, base)
+    path = gate.model_path(source.path, base)
     gate.check_sha256(path, source.sha256)
+    if path.is_dir():
+        from .saved_model import saved_model
+
+        return saved_model(path, source, custom_objects(source.custom_objects, base))
     return _from_file(stored_model(path), source, base)
 
 

@@ -46,8 +46,19 @@ def replay(function: Any, inputs: Sequence[tf.Tensor], values: Mapping[int, tf.T
     taken = [tensor for tensor in graph.inputs if id(tensor) not in known]
     known.update(zip(map(id, taken), inputs, strict=True))
     library = {entry.signature.name: entry for entry in graph.as_graph_def().library.function}
+    _make_known(library)
     _run(graph, known, library)
     return [known[id(tensor)] for tensor in graph.outputs]
+
+
+def _make_known(library: Mapping[str, Any]) -> None:
+    """A function's body is rebuilt as a graph only where TensorFlow knows the functions that it calls in turn."""
+    from tensorflow.python.eager import context
+
+    known = context.context()
+    for name, definition in library.items():
+        if not known.has_function(name):
+            known.add_function_def(definition)
 
 
 def check_replayable(function: Any, where: str) -> None:
@@ -97,7 +108,8 @@ def _called(op: tf.Operation, arguments: list[Any], library: Mapping[str, Any]) 
     """A function inside the function."""
     from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
 
-    body = function_def_to_graph(library[op.get_attr("f").name])
+    with tf.init_scope():  # where TensorFlow looks for them in ``_make_known``'s place
+        body = function_def_to_graph(library[op.get_attr("f").name])
     known = dict(zip(map(id, body.inputs), arguments, strict=True))
     _run(body, known, library)
     return [known[id(tensor)] for tensor in body.outputs]

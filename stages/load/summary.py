@@ -11,7 +11,10 @@ from typing import Any
 
 from . import gate
 from .policy import violations
-from .stored import StoredWeights, stored_model
+from .saved_model_file import saved_model_file
+from .stored import StoredWeights, stored_json, stored_weights
+
+WEIGHTS_ONLY = "it holds weights only: give what builds the model, `factory` or `architecture`, and this as `weights`"
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,8 @@ class ModelSummary:
     """What ``torchgraft inspect`` shows.
 
     Attributes:
-        path, format, keras_version, sha256: of the file ("keras" or "h5").
-        class_name, name: of the model ("Functional", "lenet").
+        path, format, keras_version, sha256: of the file ("keras", "h5", "architecture" or "SavedModel").
+        class_name, name: of the model ("Functional", "lenet"); "weights only" where the file has no architecture.
         inputs: empty where the config does not declare them (a subclassed model).
         layers: leaf layers in the config's order, those of nested models by their path.
         parameters: stored values of all layers together, without the optimizer's.
@@ -58,27 +61,65 @@ class ModelSummary:
 
 
 def inspect(source: str | Path, base: Path | None = None) -> ModelSummary:
-    """Read a .keras or .h5 file statically.
+    """Read a model file of any kind statically: whole, weights only, an architecture alone, or a SavedModel.
 
     Raises:
         UsageError, CorruptInputError, RefusedError: as the gate says (exit codes 2, 4, 3).
     """
-    path = gate.local_file(source, base or Path.cwd())
-    stored = stored_model(path)
+    path = gate.model_path(source, base or Path.cwd())
+    if path.is_dir():
+        return _of_saved_model(path)
+    if path.suffix.lower() == ".json":
+        config = stored_json(path)
+        stored = StoredWeights(path, "architecture", str(config.get("keras_version", "unknown")), config, ())
+    else:
+        stored = stored_weights(path)
     config = stored.config
-    inner = config["config"] if isinstance(config["config"], Mapping) else {}
+    inner = config["config"] if isinstance(config.get("config"), Mapping) else {}
     return ModelSummary(
         path=path,
         format=stored.format,
         keras_version=stored.keras_version,
         sha256=gate.sha256_of(path),
-        class_name=str(config.get("class_name", "unknown")),
+        class_name=str(config.get("class_name", "weights only")),
         name=str(inner.get("name", "")),
         inputs=tuple(_inputs(config)),
-        layers=tuple(_layers(stored)),
+        layers=tuple(_layers(stored) if config else _groups(stored)),
         parameters=sum(math.prod(weight.shape) for weight in stored.weights),
-        refusals=tuple(str(violation) for violation in violations(config)),
+        refusals=tuple(str(violation) for violation in violations(config)) if config else (WEIGHTS_ONLY,),
     )
+
+
+def _of_saved_model(path: Path) -> ModelSummary:
+    described = saved_model_file(path)
+    config = described.keras
+    inner = config.get("config", {})
+    reasons = [f"operations that reach out of the graph: {', '.join(described.outside)}"] if described.outside else []
+    inputs = described.signatures.get("serving_default") or next(iter(described.signatures.values()), ())
+    variables = dict(described.variables)  # Keras 3's export lists some of them twice
+    return ModelSummary(
+        path=path,
+        format="SavedModel",
+        keras_version=f"unknown, TensorFlow {described.writer}",
+        sha256=gate.sha256_of(path),
+        class_name=str(config.get("class_name", "graph")),
+        name=str(inner.get("name", "")) if isinstance(inner, Mapping) else "",
+        inputs=tuple(InputSummary(one.name, one.shape or (), one.dtype) for one in inputs),
+        layers=tuple(LayerSummary(name, "variable", math.prod(shape)) for name, shape in variables.items()),
+        parameters=sum(math.prod(shape) for shape in variables.values()),
+        refusals=(*reasons, "its graph runs while it is loaded: it needs `trust: true`"),
+    )
+
+
+def _groups(stored: StoredWeights) -> Iterator[LayerSummary]:
+    """Of a file without architecture: what it holds arrays for."""
+    if stored.by_name:
+        for name in stored.layer_names:
+            yield LayerSummary(name, "unknown", _parameters_below(stored, f"{name}/"))
+        return
+    groups = dict.fromkeys(weight.path.rpartition("/")[0].removesuffix("/vars") for weight in stored.weights)
+    for group in groups:
+        yield LayerSummary(stored.groups.get(group, group), "unknown", _parameters_below(stored, f"{group}/vars/"))
 
 
 def _children(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 from torchgraft.stages import load
-from torchgraft.stages.errors import CorruptInputError, RefusedError, UsageError
+from torchgraft.stages.errors import CorruptInputError, UsageError
 from torchgraft.stages.load import gate
 
 
@@ -25,12 +25,6 @@ def test_a_fifo_is_refused_without_waiting_for_a_writer(tmp_path):
 def test_what_is_no_regular_file_is_a_usage_error(tmp_path, source, message):
     with pytest.raises(UsageError, match=message):
         gate.local_file(source, tmp_path)
-
-
-def test_a_saved_model_is_refused_by_policy(tmp_path):
-    (tmp_path / "saved_model.pb").write_bytes(b"")
-    with pytest.raises(RefusedError, match="SavedModel"):
-        gate.local_file(".", tmp_path)
 
 
 @pytest.mark.parametrize(
