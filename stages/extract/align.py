@@ -326,7 +326,8 @@ def _given(pair: Pair, reference: Probe, call: OpCall) -> torch.Tensor:
     op, found, given = pair.target, pair.arrangement, reference.ops[pair.reference.name].given
     whole = op.whole_output_shape(call.output_shape)
     if found.axes is not None:
-        return given.permute(found.axes).reshape(call.output_shape)
+        behind = range(len(found.axes), given.dim())  # an embedding gives one axis more than it reads
+        return given.permute(*found.axes, *behind).reshape(call.output_shape)
     if op.feature_axis is None or pair.reference.feature_axis is None or not _turns(pair, given, whole):
         return op.finish(_refitted(given, whole), call.output_shape)
     rows = as_rows(pair.reference, given)

@@ -3,6 +3,7 @@
 1. Pad: constant, reflect, edge (``replicate``).
 2. Resize, where ``F.interpolate`` computes the same: nearest with coordinates that are asymmetric and rounded down,
    linear with half-pixel or aligned coordinates. Otherwise UnsupportedError: onnx2torch would convert with a warning.
+3. Resize by nearest and whole scales of other axes than the last ones (a series that stayed channels-last): repeated.
 """
 
 from __future__ import annotations
@@ -70,6 +71,22 @@ class Resize(nn.Module):
         return f"mode={self.mode!r}, scales={self.scales}, sizes={self.sizes}"
 
 
+class Repeat(nn.Module):
+    """Each element ``times`` along its axis: what interpolation by nearest is where the scale is whole."""
+
+    def __init__(self, times: Mapping[int, int]) -> None:
+        super().__init__()
+        self.times = dict(times)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for axis, times in self.times.items():
+            x = x.repeat_interleave(times, dim=axis)
+        return x
+
+    def extra_repr(self) -> str:
+        return f"times={self.times}"
+
+
 class Expand(nn.Module):
     """Broadcast to ``shape``, in which 1 leaves an axis as it is."""
 
@@ -110,6 +127,8 @@ def _resize(source: Source, weights: Mapping[int, torch.Tensor]) -> nn.Module:
     scales, sizes = source.constant(2), source.constant(3)
     figures = scales if scales is not None and scales.size else sizes
     by_scale = figures is scales
+    if by_scale and nearest and figures is not None and figures[:2].tolist() != [1, 1] and not (figures % 1).any():
+        return Repeat({axis: int(scale) for axis, scale in enumerate(figures) if scale != 1})
     if figures is None or not (nearest or linear) or (by_scale and figures[:2].tolist() != [1, 1]):
         raise UnsupportedError(
             f"PyTorch has no Resize by {mode}, coordinates={coordinates}, rounding={rounding}, figures {figures}",
