@@ -35,7 +35,7 @@ def write_template(model: str, target: str, path: Path) -> str:
     if is_code(model):
         local_file(_file_of(model), Path.cwd(), "MODEL")
     else:
-        model_path(model, Path.cwd())
+        model_path(model, Path.cwd(), "MODEL")
     missing = is_code(target) and not Path(_file_of(target)).expanduser().is_file()
     try:
         with path.open("x", encoding="utf-8") as file:

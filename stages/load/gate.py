@@ -38,9 +38,9 @@ def local_file(source: str | Path, base: Path, kind: str = "model") -> Path:
     return path
 
 
-def model_path(source: str | Path, base: Path) -> Path:
+def model_path(source: str | Path, base: Path, kind: str = "model") -> Path:
     """The same, or the folder of a SavedModel."""
-    path, mode = _local(source, base, "model")
+    path, mode = _local(source, base, kind)
     if stat.S_ISDIR(mode) and not is_saved_model(path):
         raise UsageError(
             "received a folder without a saved_model.pb, not a model file", where=str(path), fix="give a file in it"
