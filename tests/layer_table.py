@@ -22,6 +22,7 @@ from layer_rows.normalisation import normalisation
 from layer_rows.own import own
 from layer_rows.pooling import pooling
 from layer_rows.preprocessing import categories, preprocessing
+from layer_rows.recurrent import recurrent
 from layer_rows.reshaping import reshaping
 
 ROWS = (
@@ -40,6 +41,7 @@ ROWS = (
     preprocessing,
     own,
     attention,
+    recurrent,
 )
 CASES: tuple[Case, ...] = tuple(one for rows in ROWS for one in rows())
 

@@ -20,6 +20,7 @@ import numpy as np
 from ..base import Port
 from ..fit import Fit, InputFit
 from ..fit.layout import axes
+from ..plan import Transpose, inverse_moves
 from ..torch_graph import Call
 from .arguments import Assignment
 from .preprocessing import Front
@@ -104,8 +105,15 @@ def _as_keras(port: Port) -> str | None:
 
 
 def _usual(port: Port) -> str | None:
-    """Channels first where the normalised graph has them so."""
-    return _channels_first(port) if port.moves else None
+    """As the normalised graph takes it: channels first, behind the time where steps are looked at one by one."""
+    if not port.moves:
+        return None
+    names = target = axes(len(port.shape))
+    for move in inverse_moves(port.moves):
+        if not isinstance(move, Transpose):
+            return _channels_first(port)
+        target = [target[axis] for axis in move.perm]
+    return _written(names, target)
 
 
 def _channels_first(port: Port) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import keras
 from keras import layers
 
 SERIES, MAP, VOLUME, VECTOR = (11, 6), (9, 11, 6), (5, 7, 6, 4), (6,)
@@ -34,7 +35,18 @@ class Case:
     dtype: str = "float32"
 
     def make(self, name: str) -> layers.Layer:
-        return self.kind(*self.args, name=name, **self.options)
+        """A new layer; so are those among its arguments: no two models share one."""
+        return self.kind(*_anew(self.args), name=name, **_anew(self.options))
+
+
+def _anew(arguments: Any) -> Any:
+    if isinstance(arguments, dict):
+        return {name: _anew(value) for name, value in arguments.items()}
+    if isinstance(arguments, list | tuple):
+        return type(arguments)(_anew(value) for value in arguments)
+    if isinstance(arguments, keras.Model):
+        return keras.models.clone_model(arguments)
+    return type(arguments).from_config(arguments.get_config()) if isinstance(arguments, layers.Layer) else arguments
 
 
 def on_two(layer: layers.Layer, given: Any) -> Any:
