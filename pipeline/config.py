@@ -329,7 +329,7 @@ class JobOptions(Options):
     )
     allow_unmatched: list[str] = Field(
         default_factory=list,
-        description="Keys (`head.*`) that keep your module's own value where Keras has nothing for them.",
+        description="Keys (`head.*`, or `head`) that keep your module's own values; what they read is compared.",
     )
     fit: FitOptions = Field(default_factory=FitOptions)
     inputs: InputsOptions = Field(default_factory=lambda: InputsOptions(generate=GenerateOptions()))

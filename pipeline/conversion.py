@@ -181,7 +181,7 @@ def convert(
         seed: of every random number.
         hints: key or module path → Keras variable or layer path, what ``*`` and ``**`` stand for carried over; or a
             previous Plan. Decides what values leave open; a wrong one is contradicted.
-        allow_unmatched: keys ("head.*") that keep the module's own value where Keras has nothing for them.
+        allow_unmatched: keys ("head.*", or "head") that keep the module's own values; what they read is compared.
         fit: how the module takes Keras' inputs and gives Keras' outputs, as the config has it; found where not stated.
         progress: is told what is being done.
 

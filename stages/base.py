@@ -63,7 +63,7 @@ class Job:
         seed: of every random number.
         fit: what is stated of how the module takes Keras' inputs and gives Keras' outputs; the rest is found.
         hints: what is stated of the mapping: decides between candidates that values leave open.
-        allow_unmatched: patterns of keys that may keep the module's own value, where Keras has nothing for them.
+        allow_unmatched: patterns of keys that keep the module's own values.
         model_source / module_source: where they came from, for messages ("lenet.keras", "net.py:LeNet5").
         model_notes: how the model was read, where that is not plain ("by tf_keras, because …"), for the summary.
     """

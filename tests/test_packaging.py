@@ -78,12 +78,13 @@ CLI = "from typer.testing import CliRunner; from torchgraft.pipeline.cli import 
         (CLI, "assert invoke(app, ['--help']).exit_code == 0"),
         (CLI, "assert invoke(app, ['run', '--help']).exit_code == 0"),
         (CLI, "assert invoke(app, ['schema']).exit_code == 0"),
+        (CLI, "assert invoke(app, ['explain', '/nowhere', 'key']).exception.exit_code == 2"),
         (
             "import torchgraft.pipeline.batch as batch, pathlib",
             f"batch.read_batch([pathlib.Path({str(REPOSITORY / 'configs/lenet-digits/config.yaml')!r})])",
         ),
     ],
-    ids=["import", "names", "help", "run help", "schema", "config"],
+    ids=["import", "names", "help", "run help", "schema", "explain", "config"],
 )
 def test_neither_tensorflow_nor_torch_is_loaded_by(program):
     assert loaded_by(*program) == set()

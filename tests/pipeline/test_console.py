@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 
 import pytest
-from torchgraft.pipeline.console import JsonView, LogView, QuietView, TerminalView, View, view_for
+from torchgraft.pipeline.console import JsonView, LogView, QuietView, TerminalView, View, show_error, view_for
 from torchgraft.pipeline.runner import Outcome
-from torchgraft.pipeline.summary import MappingRow, Summary, render, text_of
+from torchgraft.pipeline.summary import MappingRow, NotVerifiedError, Summary, render, text_of
 from torchgraft.stages.base import Agreement, Finding
-from torchgraft.stages.errors import DifferenceError
+from torchgraft.stages.errors import DifferenceError, MappingError
 
 
 def agreement(name: str, pair: tuple[str, str], agrees: bool = True) -> Agreement:
@@ -159,3 +159,29 @@ def test_findings_that_one_line_mends_are_told_once_with_every_place():
     assert text.count("pass eps=1e-3") == 1
     assert "(and in 2 more places: bn1, bn2)" in text
     assert "use relu" in text
+
+
+def test_the_tables_of_an_error_end_early_unless_all_is_asked_for(capsys):
+    rows = tuple(f"  key_{number} (2, 3): nearest other" for number in range(100))
+    error = MappingError(
+        "100 keys", details=("keys without a Keras variable:", *rows, "calls:", "  one", "In stage x.")
+    )
+    show_error(error, limit=10)
+    shown = capsys.readouterr().err
+    assert "key_9 " in shown
+    assert "key_10 " not in shown
+    for words in ("… 90 more, shown with --verbose", "calls:", "  one", "In stage x."):
+        assert words in shown
+    show_error(error, limit=None)
+    assert "key_99 " in capsys.readouterr().err
+
+
+def test_a_conversion_that_differs_is_shown_with_short_tables(capsys):
+    long = summary(layers=60)
+    error = NotVerifiedError("it differs", summary=long, details=(*text_of(long).splitlines(), "In stage compare."))
+    show_error(error, limit=10)
+    shown = capsys.readouterr().err
+    assert "layer_9.weight" in shown
+    assert "layer_59.weight" not in shown
+    assert "Differs: out" in shown
+    assert "In stage compare." in shown
