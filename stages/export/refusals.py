@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 
 from ..errors import UnsupportedError
 from ..keras_layers import layer_paths
+from .stepping import states_of
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ def _reason(layer: keras.Layer) -> tuple[str, str] | None:
     for refusal in REFUSED:
         if refusal.covers(layer):
             return refusal.reason, refusal.fix
+    if any(np.any(np.asarray(state)) for state in states_of(layer)):
+        return "it is in the middle of a sequence: its states are not zero", "call reset_state() on it"
     if getattr(layer, "lora_enabled", False):
         return (
             "its LoRA weights are not merged into the kernel",

@@ -5,18 +5,18 @@
    stage 3 shows.
 2. LSTMCell and GRUCell compute the same with ``implementation`` 1 (a product for each gate) and 2 (one for all):
    traced, it is 2.
-3. The states of a ``stateful`` layer are variables. Where they are all zeros (a new model, or after ``reset_state()``)
-   they are the zeros that every other layer starts with, and no weights; else the model goes on from where it stands.
+3. The states of a ``stateful`` layer are variables that Keras neither tracks nor saves. Every batch starts from them as
+   they are: from the zeros of a new or loaded model, or after ``reset_state()``. Others are refused (refusals.py): what
+   a sequence has left behind is no weight.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from ..keras_layers import layer_paths
@@ -65,16 +65,13 @@ def fused_gates(model: keras.Model) -> Iterator[None]:
             cell.implementation = 1
 
 
-def zero_states(model: keras.Model) -> dict[int, Callable[[], tf.Tensor]]:
-    """Case 3: ``id`` of each state variable that holds zeros alone → what makes them in a trace."""
-    found = {}
-    for layer in layer_paths(model).values():
-        states = layer.states if isinstance(layer, keras.layers.RNN) and layer.stateful else None
-        for variable in keras.tree.flatten(states or []):
-            if not np.any(np.asarray(variable)):
-                found[id(variable)] = _zeros_like(tuple(variable.shape), variable.dtype)
-    return found
+def states_of(layer: keras.Layer) -> list[keras.Variable]:
+    """Case 3: what a stateful layer keeps from one batch to the next."""
+    states = layer.states if isinstance(layer, keras.layers.RNN) and layer.stateful else None
+    return list(keras.tree.flatten(states or []))
 
 
-def _zeros_like(shape: tuple[int, ...], dtype: str) -> Callable[[], tf.Tensor]:
-    return lambda: tf.zeros(shape, dtype)
+def zero_states(model: keras.Model) -> list[tuple[keras.Variable, tf.Tensor]]:
+    """Each state of the model and the zeros that stand for it in a trace."""
+    states = [state for layer in layer_paths(model).values() for state in states_of(layer)]
+    return [(state, tf.zeros(state.shape, state.dtype)) for state in states]

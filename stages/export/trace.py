@@ -94,6 +94,7 @@ class _Tracer:
         except Exception as error:
             if self.failure is None:
                 self.failure = error if isinstance(error, TorchgraftError) else _untraceable(error, where)
+                self.failure.where = self.failure.where or where
             raise self.failure from error
 
     def around(
@@ -186,17 +187,14 @@ def trace(model: keras.Model, given: Mapping[str, Array]) -> Traced:
     ``given`` has an array for every input name; its sizes beyond the batch are those of the graph.
     """
     inputs = model_inputs(model, given)
-    variables, zeros = variable_paths(model), zero_states(model)
+    variables = variable_paths(model)
     tracer = _Tracer()
     outputs: list[tuple[str, tuple[int | None, ...], str]] = []
 
     def function(*arguments: tf.Tensor) -> list[tf.Tensor]:
         tensors, weights = arguments[: len(inputs)], arguments[len(inputs) :]
-        values = [
-            zeros[id(variable)]() if id(variable) in zeros else weight
-            for variable, weight in zip(variables.values(), weights, strict=True)
-        ]
-        scope = keras.StatelessScope(state_mapping=list(zip(variables.values(), values, strict=True)))
+        held = [*zip(variables.values(), weights, strict=True), *zero_states(model)]
+        scope = keras.StatelessScope(state_mapping=held)
         steps, calls = tracer.recurrences.collected(), intercepted_calls(model, tracer.around)
         with scope, steps, fused_gates(model), calls, tracer.traceable(f"model {model.name}"):
             named = named_outputs(model, call_model(model, tensors, [entry.name for entry in inputs]))
