@@ -69,5 +69,6 @@ def before(reading: Reading, probe: Probe, output: torch.Tensor) -> list[str]:
         current = waiting.pop(0)
         if current not in found:
             found[current] = None
-            waiting += reading.glue[current].reads if current in reading.glue else ()
+            glue = reading.glue.get(current)
+            waiting += glue.reads if glue and not glue.parameters else ()
     return list(found)

@@ -269,14 +269,14 @@ def sources_of(reference: Reference, before: Sequence[str], boundaries: Sequence
 
 
 def _reaches(glue: Mapping[str, Glue], start: str, cut: str) -> bool:
-    """Whether ``start`` is made from anything but ``cut``."""
+    """Whether ``start`` is made from anything but ``cut``, a weight included."""
     waiting, seen = [start], set()
     while waiting:
         current = waiting.pop()
         if current == cut or current in seen:
             continue
         seen.add(current)
-        if current not in glue:
+        if current not in glue or glue[current].parameters:
             return True
         waiting += glue[current].reads
     return False

@@ -61,18 +61,25 @@ def fronts(reference: Reference, boundaries: Sequence[Boundary], fixed: frozense
     names = dict(zip(inputs, (port.name for port in reference.ports), strict=False))
     made: dict[str, tuple[frozenset[str], frozenset[str]]] = {name: (frozenset({name}), frozenset()) for name in inputs}
     for name in reading.places:
-        if name in made:
-            continue
-        op = reading.ops.get(name)
-        plain = op is not None and op.kind.partition(" ")[0] in ELEMENTWISE and reference.variables_of(op) <= fixed
-        reads = (op.reads,) if op is not None and plain else reading.glue[name].reads if name in reading.glue else ()
-        if reads and all(read in made for read in reads):
-            own = frozenset({name}) if plain else frozenset()
+        reads, ops = _plain_step(reference, name, fixed)
+        if name not in made and reads and all(read in made for read in reads):
             made[name] = (
                 frozenset().union(*(made[read][0] for read in reads)),
-                own.union(*(made[read][1] for read in reads)),
+                ops.union(*(made[read][1] for read in reads)),
             )
     return tuple(_fronts(reference, boundaries, made, names))
+
+
+def _plain_step(reference: Reference, name: str, fixed: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """(the values that ``name`` is made of, the operations that bring numbers nobody trained); none where trained."""
+    reading = reference.reading
+    op, glue = reading.ops.get(name), reading.glue.get(name)
+    if op is not None:
+        plain = op.kind.partition(" ")[0] in ELEMENTWISE and reference.variables_of(op) <= fixed
+        return ((op.reads,), frozenset({name})) if plain else ((), frozenset())
+    if glue is None or any(not reference.variables_of(reading.ops[held]) <= fixed for held in glue.parameters):
+        return (), frozenset()
+    return glue.reads, frozenset(glue.parameters)
 
 
 def _fronts(
