@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import keras
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+PREPROCESSING = "apply (x - [123.67, 116.28, 103.53]) / [58.395, 57.12, 57.375]"
 
 
 def small(name: str, **options: Any) -> Any:
@@ -59,7 +60,7 @@ PAIRS = (
         inputs=pixels,
         feed=preprocessed((1.0, 1.0, 1.0), (1.0, 1.0, 1.0), scale=127.5),
         read=probabilities,
-        findings=("x / 127.5 - 1", "softmax"),
+        findings=("apply (x - 127.5) / 127.5", "apply softmax"),
     ),
     Pair(
         "EfficientNetB0 → timm tf_efficientnet_b0",
@@ -67,7 +68,7 @@ PAIRS = (
         timm("tf_efficientnet_b0", num_classes=10),
         inputs=pixels,
         feed=preprocessed(IMAGENET_MEAN, IMAGENET_STD),
-        findings=("x / 255",),
+        findings=(PREPROCESSING,),
     ),
     Pair(
         "EfficientNetV2B0 → timm tf_efficientnetv2_b0",
@@ -76,6 +77,6 @@ PAIRS = (
         inputs=pixels,
         feed=preprocessed(IMAGENET_MEAN, IMAGENET_STD),
         read=probabilities,
-        findings=("x / 255", "softmax"),
+        findings=(PREPROCESSING, "apply softmax"),
     ),
 )

@@ -1,8 +1,32 @@
-"""NASNet onto timm's: over a thousand tensors, and cells of five branches that look alike."""
+"""NASNet onto timm's: over a thousand tensors, and cells of five branches that look alike.
+
+Trap: where a max pooling halves a feature map Keras pads with zeros before it, timm with minus infinity.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from zoo.pair import Pair, built
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+def told(module: nn.Module) -> None:
+    """Each max pooling behind a padding with zeros."""
+    from timm.layers import MaxPool2dSame
+    from timm.layers.padding import pad_same
+    from torch import nn
+
+    class BehindZeros(nn.MaxPool2d):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(pad_same(x, [self.kernel_size] * 2, [self.stride] * 2, value=0.0))
+
+    for path, part in list(module.named_modules()):
+        if isinstance(part, MaxPool2dSame):
+            module.set_submodule(path, BehindZeros(part.kernel_size[0], part.stride[0]))
 
 
 def pair(name: str, stem: int, features: int, classes: int, size: int, *, full: bool = False) -> Pair:
@@ -14,6 +38,8 @@ def pair(name: str, stem: int, features: int, classes: int, size: int, *, full: 
         ),
         built("timm.models.nasnet:NASNetALarge", num_classes=classes, stem_size=stem, num_features=features),
         full=full,
+        differs=("cell_stem_0.comb_iter_1_left (pad)", "value=0.0"),
+        told=told,
     )  # fmt: skip
 
 

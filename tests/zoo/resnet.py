@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from zoo.pair import Pair, built
+from zoo.settings import set_epsilon
 
 if TYPE_CHECKING:
     import keras
@@ -41,10 +42,11 @@ def transformers(depths: tuple[int, ...], labels: int, widths: tuple[int, ...] =
     return ResNetForImageClassification(config)
 
 
-def small_torchvision() -> nn.Module:
-    from torchvision.models.resnet import Bottleneck, ResNet
+FOUND = ("eps is 1e-05, Keras has 1.001e-05",)
 
-    return ResNet(Bottleneck, list(BLOCKS), num_classes=10, width_per_group=32)
+
+def told(module: nn.Module) -> None:
+    set_epsilon(module, 1.001e-5)
 
 
 def keras_applications(name: str, **options: Any) -> Any:
@@ -52,7 +54,13 @@ def keras_applications(name: str, **options: Any) -> Any:
 
 
 PAIRS = (
-    Pair("ResNet, small → transformers ResNet", small_keras, lambda: transformers(BLOCKS, 10, (128, 256, 512, 1024))),
+    Pair(
+        "ResNet, small → transformers ResNet",
+        small_keras,
+        lambda: transformers(BLOCKS, 10, (128, 256, 512, 1024)),
+        findings=FOUND,
+        told=told,
+    ),
     Pair(
         "ResNet50 → torchvision resnet50, other stride",
         keras_applications("ResNet50", input_shape=(64, 64, 3), classes=10),
@@ -64,11 +72,15 @@ PAIRS = (
         keras_applications("ResNet50"),
         lambda: transformers((3, 4, 6, 3), 1000),
         full=True,
+        findings=FOUND,
+        told=told,
     ),
     Pair(
         "ResNet101 → transformers ResNet",
         keras_applications("ResNet101"),
         lambda: transformers((3, 4, 23, 3), 1000),
         full=True,
+        findings=FOUND,
+        told=told,
     ),
 )
