@@ -12,6 +12,7 @@ import torch
 
 from ..torch_graph import CONVOLUTIONS, Op, OpCall, Reading, State
 from .fingerprint import fingerprint, matching
+from .preprocessing import is_elementwise
 from .probe import Probe
 
 
@@ -31,14 +32,20 @@ def entries(reading: Reading, inputs: Sequence[torch.Tensor], state: State, prob
     total, right = len(waiting), 0
     if not waiting:
         return 0, 0
-    marks = [probed.mark for probed in probe.ops.values()]
+    marks = {
+        simple: [probed.mark for probed in probe.ops.values() if is_elementwise(probed.op) is simple]
+        for simple in (True, False)
+    }
 
     def at_op(call: OpCall) -> torch.Tensor:
         nonlocal right
         if call.op.name in waiting:
             waiting.discard(call.op.name)
             read = fingerprint(call.op.canonical_input(call.value))
-            right += bool(matching(read, marks, counted=call.op.kind not in CONVOLUTIONS))
+            alike = marks[
+                is_elementwise(call.op)
+            ]  # what a Normalization subtracts from is not what a convolution reads
+            right += bool(matching(read, alike, counted=call.op.kind not in CONVOLUTIONS))
             if not waiting:
                 raise _Seen
         return call.compute()

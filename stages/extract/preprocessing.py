@@ -11,6 +11,7 @@ import torch
 
 from ..base import Boundary, Job
 from ..plan import Array
+from ..torch_graph import Op
 from .probe import NARROW, Probe
 from .reference import Reference
 
@@ -37,6 +38,11 @@ class Front:
     @property
     def name(self) -> str:
         return self.port.name
+
+
+def is_elementwise(op: Op) -> bool:
+    """Whether it takes a number to each element, or each channel."""
+    return op.kind.partition(" ")[0] in ELEMENTWISE
 
 
 def untrained(job: Job) -> frozenset[str]:
@@ -75,7 +81,7 @@ def _plain_step(reference: Reference, name: str, fixed: frozenset[str]) -> tuple
     reading = reference.reading
     op, glue = reading.ops.get(name), reading.glue.get(name)
     if op is not None:
-        plain = op.kind.partition(" ")[0] in ELEMENTWISE and reference.variables_of(op) <= fixed
+        plain = is_elementwise(op) and reference.variables_of(op) <= fixed
         return ((op.reads,), frozenset({name})) if plain else ((), frozenset())
     if glue is None or any(not reference.variables_of(reading.ops[held]) <= fixed for held in glue.parameters):
         return (), frozenset()
@@ -118,22 +124,31 @@ def _array(value: torch.Tensor) -> Array:
 
 
 class _Seen(Exception):  # noqa: N818 - no error: the run may end here
-    """The value is there."""
+    """The values are there."""
 
 
-def true_value(reference: Reference, front: Front) -> tuple[Array, Array]:
+def true_values(reference: Reference, fronts: Sequence[Front], inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Name → what Keras makes of ``inputs`` there, in Keras layout; nothing after the last of them is computed."""
+    places = {front.place: front for front in fronts}
+    found: dict[str, Array] = {}
+
+    def watch(name: str, value: torch.Tensor) -> None:
+        if name in places:
+            front = places[name]
+            found[front.name] = front.port.to_keras(_array(value.clone()))
+            if len(found) == len(places):
+                raise _Seen
+
+    if places:
+        with suppress(_Seen):
+            reference.reading.run(reference.arguments(inputs), reference.module.state_dict(), watch=watch)
+    return found
+
+
+def before_and_after(reference: Reference, front: Front) -> tuple[Array, Array]:
     """(the input, the value that Keras makes of it), in Keras layout, on numbers as far apart as pixels are."""
     inputs = {
         name: (array * 255).astype(array.dtype) if np.issubdtype(array.dtype, np.floating) else array
         for name, array in reference.inputs(NARROW).items()
     }
-    kept: list[Array] = []
-
-    def watch(name: str, value: torch.Tensor) -> None:
-        if name == front.place:
-            kept.append(_array(value.clone()))
-            raise _Seen
-
-    with suppress(_Seen):
-        reference.reading.run(reference.arguments(inputs), reference.module.state_dict(), watch=watch)
-    return inputs[front.input], front.port.to_keras(kept[0])
+    return inputs[front.input], true_values(reference, [front], inputs)[front.name]

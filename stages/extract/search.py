@@ -23,7 +23,7 @@ from .arguments import assignments, check_stated, quiet_options, tensor_argument
 from .entries import entries, entry_ops
 from .expected import Expected, expected_outputs
 from .forward import places_of
-from .preprocessing import Front, front_values
+from .preprocessing import Front, front_values, true_values
 from .probe import NARROW, Probe, Spread
 from .reference import Reference
 from .stated import Stated
@@ -148,8 +148,8 @@ class _Bench:
         self._module, self._reference, self._outputs = module, reference, outputs
         self.ports, self.fronts = reference.ports, fronts
         self._mapping = mapping
-        first = reference.probed(None, NARROW)
-        self._values = fed_values(reference, first, NARROW, fronts)
+        inputs = reference.inputs(NARROW)
+        self._values = {**inputs, **true_values(reference, fronts, inputs)}
         self._state = module.state_dict()
         self._read: dict[object, tuple[nn.Module, Reading, list[str]] | TorchgraftError] = {}
         self._probes: dict[int, Probe] = {}

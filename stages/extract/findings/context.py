@@ -13,7 +13,7 @@ from ..confirm import Confirmation
 from ..fingerprint import Marks
 from ..guesses import Guess
 from ..outputs import Placed
-from ..preprocessing import Front, true_value
+from ..preprocessing import Front, before_and_after
 from ..reference import Reference
 from ..search import Found
 
@@ -48,7 +48,7 @@ class Context:
 
     def before_and_after(self, front: Front) -> tuple[Array, Array]:
         """The Keras input and what Keras makes of it, on numbers that do not stand in for anything."""
-        return true_value(self.reference, front)
+        return before_and_after(self.reference, front)
 
     def marks(self, pair: Pair) -> tuple[Marks, Marks]:
         """The fingerprints of all values of the module and of the reference, on the probe where ``pair`` departs."""
