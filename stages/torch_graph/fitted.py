@@ -11,6 +11,7 @@ from ..fit import Fit, InputFit, OutputFit, laid
 from ..fit.activations import activated
 from ..plan import Array
 from .call import Call, tensors_in
+from .state import put_state
 from .tensors import as_tensor
 
 
@@ -46,12 +47,9 @@ def outputs_by_place(
     twin: nn.Module, tensors: Sequence[torch.Tensor], state: Mapping[str, torch.Tensor] | None = None
 ) -> dict[str, torch.Tensor]:
     """Place in forward's result → tensor, of an adapted module; with ``state`` in the place of its own, where given."""
-    made = (
-        twin(*tensors)
-        if state is None
-        else torch.func.functional_call(twin, dict(state), tuple(tensors), tie_weights=False)
-    )
-    named = list(tensors_in(made))
-    forward = twin.__dict__.get("forward")
-    places: list[str] = [place for place, _ in named] if forward is None else forward.places
+    put_state(twin, state or {})
+    named = list(tensors_in(twin(*tensors)))
+    # TorchScript takes no override, and keeps a method of its own there.
+    recorded = getattr(twin.__dict__.get("forward"), "places", None)
+    places: list[str] = [place for place, _ in named] if recorded is None else recorded
     return {place: tensor for place, (_, tensor) in zip(places, named, strict=True)}

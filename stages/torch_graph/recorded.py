@@ -29,6 +29,7 @@ from .nodes import shape_of
 from .op import PARAMETER, Op
 from .reading import AtOp, OpCall, State, Watch, compute, ignore
 from .recurrent import SpelledOut
+from .state import held_tensors, put_state
 from .writes import written_arguments
 
 Site: TypeAlias = tuple[str, str, int]
@@ -42,13 +43,11 @@ class RecordedReading:
     def __init__(self, module: nn.Module, inputs: Sequence[torch.Tensor]) -> None:
         self._module = module
         self._stack = _follow_modules(module)
-        held = module.state_dict(keep_vars=True)
-        self._held = {key: tensor for key, tensor in held.items() if isinstance(tensor, torch.Tensor)}
-        self._buffers = {key for key, tensor in self._held.items() if not isinstance(tensor, nn.Parameter)}
-        recorder = _Recorder(self._stack, self._held)
+        held = held_tensors(module)
+        recorder = _Recorder(self._stack, held)
         arguments = tuple(value.clone() for value in inputs)
         recorder.take_inputs(arguments)
-        self._execute(arguments, {key: tensor.detach() for key, tensor in self._held.items()}, recorder)
+        self._execute(arguments, {key: tensor.detach() for key, tensor in held.items()}, recorder)
         self._names = recorder.names
         self._nodes = {node.name: node for node in recorder.graph.nodes}
         self._inputs = recorder.inputs
@@ -108,9 +107,7 @@ class RecordedReading:
         return given
 
     def _execute(self, arguments: tuple[torch.Tensor, ...], state: State, calls: _Calls) -> list[torch.Tensor]:
-        """Run with the tensors of ``state`` in the module's own parameters, so that every reference to them holds."""
-        for key, tensor in self._held.items():
-            tensor.data = state[key].clone() if key in self._buffers else state[key]
+        put_state(self._module, state)
         self._stack.clear()
         with torch.inference_mode(), kept_generators(), _without_fast_paths(), SpelledOut(), calls:
             result = self._module(*arguments)
