@@ -43,10 +43,12 @@ class Tolerance:
     Relative to the largest value of the array, not element by element: a float32 sum of n products errs by about
     ``sqrt(n) * 2**-24`` of its largest term, also where the terms cancel. 1e-4 is that for n around 1e6 (three
     runtimes, fifty layers) and still far below a wrong epsilon (1e-3 against 1e-5: 5e-4 at unit variance).
+    ``reason`` says where another one comes from (see precision.py).
     """
 
     atol: float = 1e-6
     rtol: float = 1e-4
+    reason: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -230,6 +232,7 @@ class Verification:
             no others, and its layers are compared and let go: ``raw.layers`` is empty.
         agreements: every layer in execution order, raw then normalised, and then every output.
         unkept: boundary name → why its value is not in a graph; not compared.
+        tolerance: when ONNX Runtime and another runtime agree; its own where it cannot compute in the job's precision.
     """
 
     keras: Run
@@ -237,6 +240,7 @@ class Verification:
     normalized: Run
     agreements: tuple[Agreement, ...]
     unkept: Mapping[str, str] = field(default_factory=dict)
+    tolerance: Tolerance | None = None
 
     @property
     def first_difference(self) -> Agreement | None:

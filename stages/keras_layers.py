@@ -118,21 +118,26 @@ def intercepted_calls(model: keras.Model, around: Around) -> Iterator[None]:
     try:
         for path, layer in layer_paths(model).items():
             if not isinstance(layer, keras.layers.InputLayer) and not _is_functional(layer):
-                layer.__dict__["call"] = _wrapper(layer, path, around, stepping)
+                layer.__dict__[_called(layer)] = _wrapper(layer, path, around, stepping)
                 wrapped.append(layer)
         yield
     finally:
         for layer in wrapped:
-            del layer.__dict__["call"]
+            del layer.__dict__[_called(layer)]
 
 
 def _is_functional(layer: keras.Layer) -> bool:
     return type(layer).call in (keras.Sequential.call, keras.src.models.Functional.call)
 
 
+def _called(layer: keras.Layer) -> str:
+    """What Keras calls to compute it (keras/src/ops/operation.py, ``__call__``)."""
+    return "quantized_call" if layer.quantization_mode else "call"
+
+
 def _wrapper(layer: keras.Layer, path: str, around: Around, stepping: list[keras.Layer]) -> Callable[..., Any]:
     """``stepping`` holds the layers of STEPPING that are being called."""
-    original = layer.call
+    original = getattr(layer, _called(layer))
     calls = 0
 
     @functools.wraps(original)

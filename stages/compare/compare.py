@@ -48,7 +48,8 @@ class Compare:
         ours = {name: array[: len(kept[name])] for name, array in ours.items() if name in kept}
         runs = {"keras": verification.keras, "onnxruntime": verification.normalized, "torch": Run(outputs, ours)}
         values = {name: run.layers for name, run in runs.items()}
-        layers = tuple(_agreements(values, kept, job.tolerance))
+        of_onnx = verification.tolerance or job.tolerance
+        layers = tuple(_agreements(values, kept, job.tolerance, of_onnx))
         not_compared = {
             name: f"it has no value in {' and '.join(absent)}"
             for name in kept
@@ -56,8 +57,8 @@ class Compare:
         }
         return Comparison(
             outputs=(
-                *_agreements(_given(runs, extraction.fit), outputs, job.tolerance),
-                *_agreements(values, extraction.ends, job.tolerance),
+                *_agreements(_given(runs, extraction.fit), outputs, job.tolerance, of_onnx),
+                *_agreements(values, extraction.ends, job.tolerance, of_onnx),
             ),
             layers=layers,
             not_compared={
@@ -74,13 +75,14 @@ class Compare:
 
 
 def _agreements(
-    values: Mapping[str, Mapping[str, Array]], order: Iterable[str], tolerance: Tolerance
+    values: Mapping[str, Mapping[str, Array]], order: Iterable[str], tolerance: Tolerance, of_onnx: Tolerance
 ) -> Iterable[Agreement]:
     """For each name all runtimes have, one row a pair of runtimes; ours first, then what it is measured against."""
     for name in order:
         if all(name in run for run in values.values()):
             for ours, theirs in (("onnxruntime", "keras"), ("torch", "keras"), ("torch", "onnxruntime")):
-                yield agreement(name, (ours, theirs), values[ours][name], values[theirs][name], tolerance)
+                limit = of_onnx if "onnxruntime" in (ours, theirs) else tolerance
+                yield agreement(name, (ours, theirs), values[ours][name], values[theirs][name], limit)
 
 
 def _given(runs: Mapping[str, Run], fit: Fit) -> dict[str, dict[str, Array]]:

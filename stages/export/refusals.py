@@ -61,6 +61,8 @@ REFUSED: tuple[Refusal, ...] = (
     ),
 )
 
+DEQUANTISED = (keras.layers.Dense, keras.layers.EinsumDense, keras.layers.Embedding)
+
 # They call their parts, an Equalization among them, while training alone.
 UNCALLED_PARTS = ("AugMix", "RandAugment", "RandomColorJitter")
 
@@ -90,16 +92,18 @@ def _reason(layer: keras.Layer) -> tuple[str, str] | None:
             return refusal.reason, refusal.fix
     if any(np.any(np.asarray(state)) for state in states_of(layer)):
         return "it is in the middle of a sequence: its states are not zero", "call reset_state() on it"
+    if getattr(layer, "pad_to_aspect_ratio", False):
+        return (
+            "pad_to_aspect_ratio=True makes it branch on the size of the image, which stays a branch in ONNX",
+            "pad the images before the model, or by ZeroPadding2D before a Resizing without it",
+        )
     if getattr(layer, "lora_enabled", False):
         return (
             "its LoRA weights are not merged into the kernel",
             "copy layer.kernel, which is the merged one, into a model without LoRA",
         )
-    if layer.quantization_mode is not None:
-        return f"its weights are quantized ({layer.quantization_mode})", "convert the model as it was before quantize()"
-    if layer.compute_dtype == "bfloat16":
-        return (
-            "it computes in bfloat16, for which ONNX has few operators",
-            "give it float32 as its dtype policy",
-        )
+    mode = layer.quantization_mode
+    if mode is not None and not (mode == "int8" and isinstance(layer, DEQUANTISED)):
+        what = f"its weights are quantized ({mode}), and only int8 of Dense, EinsumDense and Embedding is dequantised"
+        return what, "convert the model as it was before quantize()"
     return None

@@ -13,11 +13,12 @@ from ..errors import DifferenceError
 from ..keras_io import call_model, model_inputs
 from ..keras_layers import layer_paths, variable_paths
 from ..measure import first_not_finite
-from ..plan import Array, Recipe, Variable
+from ..plan import Array
 from .convert import onnx_from_function
 from .lower import boundaries_in, lowered, ports, weights_in
 from .refusals import refuse_unsupported
 from .trace import trace
+from .twin import twin_of
 
 
 class Export:
@@ -35,17 +36,14 @@ class Export:
         _refuse_not_finite(variables)
         _refuse_negative_variances(job.model)
         progress.step("tracing the Keras model")
-        traced = trace(job.model, job.inputs)
+        twin = twin_of(job.model, variables)
+        traced = trace(twin.model, job.inputs)
         progress.step(f"converting {len(traced.boundaries)} layer calls to ONNX")
         model = lowered(onnx_from_function(traced.function, traced.scopes), traced, job.model.name)
         inputs, outputs = ports(model, traced)
         boundaries, unkept = boundaries_in(model, traced)
-        weights = {name: _recipe(path, variables[path]) for name, path in weights_in(model).items()}
+        weights = {name: twin.recipes[path] for name, path in weights_in(model).items()}
         return ExportedGraph(model, weights, inputs, outputs, boundaries, unkept, variables)
-
-
-def _recipe(path: str, array: Array) -> Recipe:
-    return Recipe(Variable(path, array.shape, array.dtype.name)).because("export: the variable itself")
 
 
 def _build_rest(job: Job) -> None:

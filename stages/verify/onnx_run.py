@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -9,8 +10,9 @@ import onnx
 import onnx_ir as ir
 
 from ..base import Graph, Port, Run
-from ..errors import UnsupportedError
+from ..errors import ResourceError, UnsupportedError
 from ..plan import Array
+from .float64 import in_float32
 from .samples import Collected, Samples
 
 THREADS = 2
@@ -26,6 +28,9 @@ class OnnxRunner:
     Args:
         graph: the graph.
         variables: path → value.
+
+    Attributes:
+        in_float32: operators of a float64 graph that are computed in float32.
     """
 
     def __init__(self, graph: Graph, variables: Mapping[str, Array]) -> None:
@@ -39,15 +44,13 @@ class OnnxRunner:
         options.enable_cpu_mem_arena = False
         options.log_severity_level = 3
         proto = _with_outputs(graph, [*graph.outputs, *graph.boundaries])
+        self.in_float32 = in_float32(proto)
         try:
             self._session = onnxruntime.InferenceSession(
                 proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
         except _session_errors() as error:
-            raise UnsupportedError(
-                f"ONNX Runtime cannot run the graph: {str(error).splitlines()[0]}",
-                fix="save the model with float32 as its dtype policy; where it has that already, report the layer",
-            ) from error
+            raise _refused(error, "cannot run the graph") from error
 
     def run(self, samples: Samples) -> Run:
         """Outputs of all samples, layers of the probed ones, in Keras layout."""
@@ -67,7 +70,13 @@ class OnnxRunner:
         computed = sorted(names - set(fed))
         present = {value.name for value in self._session.get_inputs()}
         feed = {name: array for name, array in {**fed, **self._weights}.items() if name in present}
-        results = self._session.run(computed, feed) if computed else []
+        try:
+            results = self._session.run(computed, feed) if computed else []
+        except _session_errors() as error:
+            if "bad_alloc" in str(error) or "Failed to allocate" in str(error):
+                what = f"ONNX Runtime ran out of memory: {str(error).splitlines()[0]}"
+                raise ResourceError(what, where="stage verify", fix="give fewer or smaller samples") from error
+            raise _refused(error, "failed while it ran the graph") from error
         return dict(zip(computed, results, strict=True)) | {name: fed[name] for name in names & set(fed)}
 
 
@@ -75,7 +84,29 @@ def _session_errors() -> tuple[type[Exception], ...]:
     """What onnxruntime raises where it does not take a graph; its kinds have no common base of their own."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-    return state.NotImplemented, state.Fail, state.InvalidGraph, state.InvalidArgument
+    names = (
+        "NotImplemented",
+        "Fail",
+        "InvalidGraph",
+        "InvalidArgument",
+        "RuntimeException",
+        "EPFail",
+        "InvalidProtobuf",
+    )
+    return tuple(getattr(state, name) for name in names if hasattr(state, name))
+
+
+def _refused(error: Exception, what: str) -> UnsupportedError:
+    """What onnxruntime says, with the node that it says it of: nodes bear the names of their Keras layers."""
+    text = str(error).strip().splitlines()[0]
+    node = re.search(r"[Nn]ame:? ?'([^']+)'|node with name '([^']+)'|[Nn]ode \(([^)]+)\)|Node:([^ ]+)", text)
+    place = next((group for group in node.groups() if group), "") if node else ""
+    return UnsupportedError(
+        f"ONNX Runtime {what}: {text}",
+        where=f"stage verify, layer {place.removesuffix('/output')}" if place else "stage verify",
+        fix="check that the samples are what the model takes (an id past the end of a vocabulary, say); save the model "
+        "with float32 as its dtype policy; where it has that already, report the layer",
+    )
 
 
 def _in_keras_layout(ports: Sequence[Port], values: Mapping[str, Array]) -> dict[str, Array]:

@@ -306,11 +306,6 @@ def test_tracing_leaves_the_model_as_it_was():
 
 
 REFUSED = {
-    "bfloat16": (
-        lambda: layers.Conv1D(2, 2, dtype="mixed_bfloat16", name="bad"),
-        (5, 2),
-        "it computes in bfloat16",
-    ),
     "an operation without ONNX form": (
         lambda: layers.Lambda(keras.ops.erfinv, name="bad"),
         (5,),

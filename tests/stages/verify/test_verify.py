@@ -161,11 +161,34 @@ def test_weights_never_pass_through_protobuf():
     assert verified(model).verified
 
 
-def test_a_type_that_onnx_runtime_lacks_is_unsupported():
+def test_what_onnx_runtime_lacks_in_float64_is_computed_in_float32_and_that_is_said():
     given = keras.Input((7, 3), dtype="float64", name="given")
-    model = keras.Model(given, layers.Conv1D(4, 3, dtype="float64", name="conv")(given))
-    with pytest.raises(UnsupportedError, match="ONNX Runtime cannot run the graph"):
-        verified(model)
+    x = layers.Conv1D(4, 3, dtype="float64", activation="gelu", name="conv")(given)
+    x = layers.AveragePooling1D(2, dtype="float64", name="pool")(x)
+    model = keras_models.randomised(keras.Model(given, layers.Dense(2, dtype="float64", name="head")(x)))
+    tight = Tolerance(1e-12, 1e-9)
+    found = verified(model, tolerance=tight)
+    assert found.verified
+    assert "Conv" in found.tolerance.reason
+    assert found.tolerance.rtol == Tolerance().rtol
+    stack = [keras.Input((3,), dtype="float64"), layers.Dense(2, dtype="float64")]
+    dense = keras_models.randomised(keras.Sequential(stack))
+    found = verified(dense, tolerance=tight)  # float64 throughout: the tight one holds
+    assert found.verified
+    assert found.tolerance == tight
+    assert max(row.max_rel for row in found.agreements) < 1e-15 * 100
+
+
+def test_an_error_of_onnx_runtime_while_it_runs_names_the_stage_the_layer_and_what_to_do():
+    model = keras.Sequential([keras.Input((6,), name="given"), layers.Reshape((2, 3), name="square")])
+
+    def change(graph):
+        node = next(node for node in graph.model.graph if node.op_type == "Reshape")
+        node.inputs[1].const_value = ir.tensor(np.array([-1, 2, 5]), name=node.inputs[1].name)
+        return graph
+
+    with pytest.raises(UnsupportedError, match=r"stage verify, layer square[\s\S]*failed while it ran[\s\S]*To fix it"):
+        verified(model, change)
 
 
 def test_a_graph_that_onnx_runtime_refuses_is_unsupported_and_says_what_to_save():
