@@ -59,7 +59,17 @@ GroupNormalization <num_groups, epsilon> (x, scale, bias) => (y) {
 }
 """
 
-DEFINITIONS = (LINEAR, LINEAR_WITHOUT_BIAS, GROUP_NORMALIZATION)
+FOR_EACH = """
+<domain: "torchgraft", opset_import: ["": 17]>
+ForEach (x, one) => (y) {
+    batch = Shape <start = 0, end = 1> (x)
+    rest = Shape <start = 1> (one)
+    shape = Concat <axis = 0> (batch, rest)
+    y = Expand (one, shape)
+}
+"""
+
+DEFINITIONS = (LINEAR, LINEAR_WITHOUT_BIAS, GROUP_NORMALIZATION, FOR_EACH)
 
 
 def add_functions(model: ir.Model) -> None:

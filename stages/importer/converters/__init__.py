@@ -12,7 +12,7 @@ from onnx2torch.utils.common import OnnxMapping, OperationConverterResult
 from .base import DOMAIN, Converter, Source, source_of
 from .conv_transpose import CONV_TRANSPOSE
 from .embedding import EMBEDDING
-from .functions import COMPARISONS, CUMSUM, EXTREMES, FUNCTIONS, HARDMAX, THRESHOLDED_RELU
+from .functions import COMPARISONS, CUMSUM, EXTREMES, FOR_EACH, FUNCTIONS, HARDMAX, THRESHOLDED_RELU
 from .gather_nd import GATHER_ND
 from .group_normalization import GROUP_NORMALIZATION
 from .linear import LINEAR
@@ -37,6 +37,7 @@ CONVERTERS: tuple[Converter, ...] = (
     EXPAND,
     PADDED_POOL,
     GLOBAL_MAX_POOL,
+    FOR_EACH,
     FUNCTIONS,
     COMPARISONS,
     CUMSUM,

@@ -72,6 +72,12 @@ def _extreme(source: Source, weights: Mapping[int, torch.Tensor]) -> nn.Module:
     return Function(source.operator, partial(function, dim=tuple(source.attributes["axes"]), keepdim=keep))
 
 
+def _for_each(x: torch.Tensor, one: torch.Tensor) -> torch.Tensor:
+    """``one`` (1, …) as often as ``x`` has samples; torch.export reads no shape that is computed as a tensor."""
+    return one.expand(x.shape[0], *one.shape[1:])
+
+
+FOR_EACH = Converter(("ForEach",), lambda source, weights: Function(source.operator, _for_each), data=(0, 1))
 FUNCTIONS = Converter(tuple(UNARY), _function)
 COMPARISONS = Converter(tuple(BINARY), _function, data=(0, 1))
 THRESHOLDED_RELU = Converter(("ThresholdedRelu",), _thresholded)
