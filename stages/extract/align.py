@@ -1,106 +1,45 @@
 """Alignment: which op of the user's module is which op of the reference, and in which order it reads.
 
 The user's module is run once, op by op. Each op is given to the reference op that reads the same values; its
-output is then the reference's random numbers, so that what follows is judged alone. Where no reference op reads
-the same values the module departs from Keras: the op is placed by structure instead, the departure is kept,
-and the run goes on from the reference.
+output is then the reference's random numbers, so that what follows is judged alone. Where nothing reads the same
+values, choices made before are made otherwise (repair.py). Where that does not help, the module departs from Keras: the
+op is placed by structure instead, the departure is kept, and the run goes on from the reference.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from difflib import SequenceMatcher
-from typing import TypeAlias
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
-from ..plan import Shape
-from ..torch_graph import CONVOLUTIONS, AtOp, Op, OpCall, Reading, State
-from .arrange import Arrangement, arrangement, as_rows, likeliest_features
+from ..plan import Reorder, Shape
+from ..torch_graph import PARAMETER, Op, OpCall, Reading, Session, State, WhatIf
+from .arrange import Arrangement, as_rows, likeliest_features
+from .candidates import Candidates
 from .expected import Expected
-from .fingerprint import fingerprint, matching
-from .probe import Probe, ProbedOp
+from .fingerprint import fingerprint
+from .holdings import Holdings
+from .orders import Order
+from .pairs import Alignment, Match, Pair, given, reads_as
+from .probe import Probe
 from .reference import Reference
+from .repair import Choices, Group, Trial, choices_before, trials
 from .stated import Stated
 from .structure import downstream
 
-#: How often in a row a choice between equal candidates is taken back without placing more, before the best stands.
+#: How often in a row a choice between equal candidates is taken back by another run, before the best stands.
 PATIENCE = 8
+#: Trials for one op that does not fit; fewer once others have been in vain. Ops that one trial may reach.
+TRIALS, REACHED = 400, 400
 NOTHING_STATED = Stated()
 #: What a choice between equal candidates rests on, as evidence calls it.
 DECIDED_BY = {"the structure that follows": "structure", "name": "names", "a hint": "hint"}
-
-
-@dataclass(frozen=True)
-class Pair:
-    """An op of the user's module and its counterpart.
-
-    Attributes:
-        target, reference: the ops.
-        arrangement: how the target's input is made from the reference's.
-        by_values: whether their inputs hold the same values; if not, the module departs before this op.
-        evidence: a sentence.
-        rivals: names of the reference ops that fitted as well.
-        decided_by: "values", "structure", "names" or "hint": the strongest of what the choice rests on.
-    """
-
-    target: Op
-    reference: Op
-    arrangement: Arrangement
-    by_values: bool
-    evidence: str
-    rivals: tuple[str, ...] = ()
-    decided_by: str = "values"
-
-
-@dataclass
-class Alignment:
-    """What one run of the user's module gave.
-
-    Attributes:
-        pairs: name of the target op → Pair, in execution order.
-        unplaced: target ops without a counterpart.
-        own: target ops that keep the module's own values, as is stated.
-        marks: name of every value of the target → fingerprint.
-        outputs: the module's outputs under the probe.
-        misplaced: how many outputs are not at the place where they are expected.
-    """
-
-    pairs: dict[str, Pair] = field(default_factory=dict)
-    unplaced: list[Op] = field(default_factory=list)
-    own: list[Op] = field(default_factory=list)
-    marks: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
-    outputs: Sequence[torch.Tensor] = ()
-
-    misplaced: int = 0
-
-    @property
-    def score(self) -> int:
-        """How many ops were placed by values, or at all, less outputs that are not where they belong."""
-        return sum(2 if pair.by_values else 1 for pair in self.pairs.values()) - self.misplaced
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether nothing speaks against it."""
-        return not self.departures and not self.unplaced and not self.misplaced
-
-    @property
-    def departures(self) -> list[Pair]:
-        return [pair for pair in self.pairs.values() if not pair.by_values]
-
-    def replay(self, reference: Probe) -> AtOp:
-        """What gives each op the output that it had in the run that made this."""
-
-        def at_op(call: OpCall) -> torch.Tensor:
-            pair = self.pairs.get(call.op.name)
-            return call.compute() if pair is None else _given(pair, reference, call)
-
-        return at_op
+#: A name decides only where it is so alike, and no other is half as much.
+ALIKE = 0.8
 
 
 def align(
@@ -119,16 +58,23 @@ def align(
     Keras output belongs among the module's: a choice that puts one elsewhere is taken back. What is ``stated`` decides
     what is left open, before names do.
     """
+
+    def attempt(chosen: Mapping[str, str]) -> Alignment:
+        run = _Attempt(reference, probed, target, chosen, expected=expected, stated=stated)
+        return run.run(inputs, state)
+
     chosen: dict[str, str] = {}
     tried = {_frozen(chosen)}
-    best = _Attempt(reference, probed, target, chosen, expected=expected, stated=stated).run(inputs, state)
+    best = attempt(chosen)
+    if target.start(inputs, state) is not None:
+        return best  # what can be taken back has been, on the way
     patience = PATIENCE
     while patience and not best.is_whole:
         alternative = _another_choice(best, chosen, tried)
         if alternative is None:
             break
         tried.add(_frozen(alternative))
-        found = _Attempt(reference, probed, target, alternative, expected=expected, stated=stated).run(inputs, state)
+        found = attempt(alternative)
         patience -= 1
         if found.score > best.score:
             best, chosen, patience = found, alternative, PATIENCE
@@ -147,7 +93,8 @@ def aligned_with(
     stated: Stated,
 ) -> Alignment:
     """One run with ``chosen`` (name of an op of the module → of the reference) among equals; nothing is taken back."""
-    return _Attempt(reference, probed, target, chosen, expected=expected, stated=stated).run(inputs, state)
+    run = _Attempt(reference, probed, target, chosen, expected=expected, stated=stated, repairs=False)
+    return run.run(inputs, state)
 
 
 def _frozen(chosen: Mapping[str, str]) -> frozenset[tuple[str, str]]:
@@ -172,9 +119,6 @@ def _another_choice(
     return None
 
 
-_Fitting: TypeAlias = tuple[ProbedOp, Arrangement]
-
-
 class _Attempt:
     """One run of the user's module under given choices."""
 
@@ -187,113 +131,145 @@ class _Attempt:
         *,
         expected: Sequence[Expected],
         stated: Stated,
+        repairs: bool = True,
     ) -> None:
-        self._expected, self._stated = expected, stated
+        self._expected, self._stated, self._repairs = expected, stated, repairs
         self._reference, self._probed, self._target, self._chosen = reference, probed, target, chosen
-        self._families: dict[tuple[object, ...], list[ProbedOp]] = {}
-        for candidate in probed.ops.values():
-            self._families.setdefault(candidate.op.signature, []).append(candidate)
-        self._free = set(probed.ops)
-        self._after_ours = downstream(target.ops)
-        self._after_theirs = downstream({name: candidate.op for name, candidate in probed.ops.items()})
-        self._variables: dict[str, frozenset[str]] = {}  # key → Keras variables of its op: what is shared stays shared
+        self._candidates = Candidates(reference, probed)
+        self._after_ours = downstream(target)
+        self._after_theirs = downstream(reference.reading)
+        self._held = Holdings()
+        self._groups: dict[tuple[str, ...], Group] = {}
+        self._group_of: dict[str, Group] = {}
+        self._shapes: dict[str, Shape] = {}
+        self._worked: list[Order] = []
+        self._patterns: dict[int, tuple[int, ...]] = {}
+        self._in_vain = 0
+        self._session: Session | None = None
         self._found = Alignment()
 
     def run(self, inputs: Sequence[torch.Tensor], state: State) -> Alignment:
-        self._found.outputs = self._target.run(inputs, state, self._at_op, self._watch)
-        marks = [fingerprint(value) for value in self._found.outputs]
-        self._found.misplaced = sum(not output.is_among(marks) for output in self._expected)
+        self._session = self._target.start(inputs, state)
+        if self._session is None:
+            self._found.outputs = self._target.run(inputs, state, self._at_op, self._watch)
+        else:
+            with torch.no_grad():
+                self._session.run(self._at_op, self._watch)
+                self._place_outputs(self._session)
+                self._found.outputs = self._target.user_results(self._session.results())
+        self._found.misplaced = self._misplaced(self._found.outputs)
         return self._found
+
+    def _misplaced(self, outputs: Sequence[torch.Tensor]) -> int:
+        marks = [fingerprint(value) for value in outputs]
+        return sum(not output.is_among(marks) for output in self._expected)
 
     def _watch(self, name: str, value: torch.Tensor) -> None:
         self._found.marks[name] = fingerprint(value)
 
     def _at_op(self, call: OpCall) -> torch.Tensor:
-        if self._stated.leaves_alone(call.op):
-            self._found.own.append(call.op)
+        op = call.op
+        if self._stated.leaves_alone(op):
+            self._found.own.append(op)
             return call.compute()
-        read = call.op.canonical_input(call.value)
-        pair = self._by_values(call.op, read) or self._by_structure(call.op, read)
+        self._shapes[op.name] = call.output_shape
+        read = op.canonical_input(call.value)
+        pair = self._by_values(op, read, self._held)
+        if (pair is None or _is_odd(pair.match)) and (repaired := self._repaired(op, pair)) is not None:
+            pair = repaired
+        pair = pair or self._by_structure(op, read)
         if pair is None:
-            self._found.unplaced.append(call.op)
+            self._found.unplaced.append(op)
             return call.compute()
-        self._found.pairs[call.op.name] = pair
-        self._free.discard(pair.reference.name)
-        variables = self._reference.variables_of(pair.reference)
-        self._variables.update({slot.key: variables for slot in call.op.slots.values()})
-        return _given(pair, self._probed, call)
+        self._note(op, pair)
+        return given(op, pair.match, self._probed, call.output_shape)
 
-    def _candidates(self, op: Op) -> list[ProbedOp]:
-        """The free ops of its kind and shapes. Where a key of it is placed already: those of the same variables.
+    def _note(self, op: Op, pair: Pair) -> None:
+        self._found.pairs[op.name] = pair
+        self._held.hold(op, pair.match)
+        self._join_group(op, pair)
 
-        These need not be free: what Keras calls once, the module may call again on the same values.
-        """
-        family, free = self._families.get(op.signature, []), self._free_ones(op)
-        known = [self._variables[slot.key] for slot in op.slots.values() if slot.key in self._variables]
-        if not known:
-            return free
-        same = [probed for probed in family if known[0] & self._reference.variables_of(probed.op)]
-        same.sort(key=lambda probed: probed.op.name not in self._free)
-        return same or free  # where none is the same the Plan will say so, with both recipes
+    def _join_group(self, op: Op, pair: Pair) -> None:
+        """The ops that read the same are a group, where there is a choice between them."""
+        if op.name in self._group_of:
+            self._group_of.pop(op.name).members.remove(op.name)
+        if len(pair.equals) < 2 and (pair.match.is_plain or not pair.by_values):
+            return
+        ops = self._reference.reading.ops
+        key = pair.equals or tuple(each.name for each in pair.match.references)
+        group = self._groups.setdefault(key, Group(rivals=tuple(ops[name] for name in key)))
+        group.members.append(op.name)
+        self._group_of[op.name] = group
 
-    def _free_ones(self, op: Op) -> list[ProbedOp]:
-        return [probed for probed in self._families.get(op.signature, []) if probed.op.name in self._free]
-
-    def _fitting(self, op: Op, read: torch.Tensor, family: list[ProbedOp]) -> list[_Fitting]:
-        """Those of the family that read the same values, and in which order."""
-        fitting: list[_Fitting] = []
-        marks = [probed.mark for probed in family]
-        # A convolution may read more padding behind than the reference's: see Arrangement.surplus.
-        for position in matching(fingerprint(read), marks, counted=op.kind not in CONVOLUTIONS):
-            found = arrangement(op, read, family[position].op, family[position].read)
-            if found is not None:
-                fitting.append((family[position], found))
-        return fitting
-
-    def _by_values(self, op: Op, read: torch.Tensor) -> Pair | None:
-        # A key that holds other variables already is a tie that Keras has not: the Plan names both.
-        fitting = self._fitting(op, read, self._candidates(op)) or self._fitting(op, read, self._free_ones(op))
-        if not fitting:
+    def _by_values(self, op: Op, read: torch.Tensor, held: Holdings) -> Pair | None:
+        alike = self._candidates.alike(op, read)
+        matches = self._candidates.matches(op, read, alike, held)
+        if not matches:
             return None
-        (probed, found), reason, equal = self._choose(op, fitting)
-        layer = self._reference.layer_of(probed.op)
-        evidence = f"values: reads what Keras layer {layer} reads, on {read.shape[0]} probes"
+        equals = tuple(each.name for each, _ in alike)
+        match, reason, equal = self._choose(op, matches, equals)
+        layer = self._reference.layer_of(match.references[0])
+        evidence = f"values: reads what Keras layer {layer} reads, on {read.shape[0] if read.dim() else 1} probes"
+        if op.kind == PARAMETER:
+            evidence = f"values: a parameter of the size of {layer}'s; what it enters gives what Keras has"
+        if unusual := match.describe():
+            evidence += f"; {unusual}"
         if reason:
-            evidence += f"; told from {len(fitting) - 1} equal by {reason}"
-        rivals = tuple(other.op.name for other, _ in equal if other is not probed)
-        decided_by = DECIDED_BY.get(reason, "values")
-        return Pair(op, probed.op, found, True, evidence, rivals, decided_by)
+            evidence += f"; told from {len(matches) - 1} equal by {reason}"
+        ours = self._candidates.variables_of(match.references[0])
+        others = [each for each in equal if self._candidates.variables_of(each.references[0]) != ours]
+        rivals = tuple(dict.fromkeys(other.references[0].name for other in others))
+        return Pair(op, match, True, evidence, rivals, DECIDED_BY.get(reason, "values"), equals)
 
-    def _choose(self, op: Op, fitting: list[_Fitting]) -> tuple[_Fitting, str, list[_Fitting]]:
-        """One of several that read the same, by what follows, by name, by order; and those it is a guess among."""
-        if len(fitting) == 1:
-            return fitting[0], "", []
-        for candidate in fitting:
-            if self._chosen.get(op.name) == candidate[0].op.name:
-                return candidate, "what follows in the graph", []
-        alike = [
-            candidate
-            for candidate in fitting
-            if op.name in self._after_ours and self._after_theirs[candidate[0].op.name] == self._after_ours[op.name]
-        ]
+    def _choose(self, op: Op, matches: Sequence[Match], equals: tuple[str, ...]) -> tuple[Match, str, Sequence[Match]]:
+        """One of several that fit, by what follows, by a hint, by name, by order; and those it is a guess among."""
+        if len(matches) == 1:
+            return matches[0], "", []
+        for match in matches:
+            if self._chosen.get(op.name) == match.references[0].name:
+                return match, "what follows in the graph", []
+        nearest = [self._agreement(op, match.references[0]) for match in matches]
+        alike = [match for match, depth in zip(matches, nearest, strict=True) if depth == max(nearest)]
         if len(alike) == 1:
             return alike[0], "the structure that follows", []
-        for candidate in alike or fitting:
-            if self._stated.hints(op, self._reference.variables_of(candidate[0].op)):
-                return candidate, "a hint", alike or fitting
-        likeness = [_likeness(op.place, self._reference.layer_of(probed.op)) for probed, _ in alike or fitting]
+        for match in alike:
+            if self._stated.hints(op, self._candidates.variables_of(match.references[0])):
+                return match, "a hint", alike
+        if (pattern := self._patterns.get(len(equals))) is not None:
+            members = self._groups[equals].members if equals in self._groups else []
+            place = members.index(op.name) if op.name in members else len(members)
+            for match in alike:
+                if match.references[0].name == equals[pattern[place % len(pattern)]] and match.part is None:
+                    return match, "what has fitted elsewhere", alike
+        likeness = [_likeness(op.place, self._reference.layer_of(match.references[0])) for match in alike]
         ranked = sorted(range(len(likeness)), key=lambda position: -likeness[position])
-        if likeness[ranked[0]] > likeness[ranked[1]]:
-            return (alike or fitting)[ranked[0]], "name", alike or fitting
-        return (alike or fitting)[0], "order of execution", alike or fitting
+        if likeness[ranked[0]] >= ALIKE and likeness[ranked[1]] < likeness[ranked[0]]:
+            return alike[ranked[0]], "name", alike
+        return alike[0], "order of execution", alike
+
+    def _agreement(self, op: Op, reference: Op) -> int:
+        """To how many depths the same structure follows both."""
+        ours, theirs = self._after_ours.get(op.name, ()), self._after_theirs.get(reference.name, ())
+        return sum(a == b for a, b in zip(ours, theirs, strict=False))
 
     def _by_structure(self, op: Op, read: torch.Tensor) -> Pair | None:
         """The free op of the same kind and shape that stands behind the same ops; else the only one, else the next."""
-        family = [probed for probed in self._candidates(op) if probed.op.name in self._free]
-        ours = {self._found.pairs[name].reference.name if name in self._found.pairs else "" for name in op.sources}
-        behind = [probed for probed in family if probed.op.sources & set(self._probed.ops) == ours - {""}]
+        if op.kind == PARAMETER:
+            return None
+        first = self._held.first_call(op)
+        wanted = self._candidates.variables_of(first.references[0]) if first else frozenset()
+        family = [
+            probed
+            for probed in self._candidates.families.get(op.family, ())
+            if self._held.is_free(probed.op.name)
+            and probed.op.signature == op.signature
+            and (not wanted or wanted & self._candidates.variables_of(probed.op))
+        ]
+        matches = self._held.matches
+        ours = {matches[name].references[0].name if name in matches else "" for name in op.sources}
+        behind = [probed for probed in family if probed.op.sources & self._probed.ops.keys() == ours - {""}]
         pool, reason = (behind, "stands behind the same layers") if behind else (family, "is the next of its shape")
-        hinted = [probed for probed in family if self._stated.hints(op, self._reference.variables_of(probed.op))]
+        hinted = [probed for probed in family if self._stated.hints(op, self._candidates.variables_of(probed.op))]
         pool, reason = (hinted, "is what a hint names") if hinted else (pool, reason)
         if not pool:
             return None
@@ -308,54 +284,160 @@ class _Attempt:
         layer = self._reference.layer_of(probed.op)
         evidence = f"structure: {reason}; what it reads is not what Keras layer {layer} reads"
         rivals = tuple(other.op.name for other in pool if other is not probed)
-        decided_by = "hint" if hinted else "structure"
-        return Pair(op, probed.op, Arrangement(features=features), False, evidence, rivals, decided_by)
+        match = Match((probed.op,), Arrangement(features=features))
+        equals = tuple(
+            each.op.name
+            for each in self._candidates.families[op.family]
+            if each.op.signature == op.signature and each.op.sources == probed.op.sources
+        )
+        return Pair(op, match, False, evidence, rivals, "hint" if hinted else "structure", equals)
+
+    def _repaired(self, op: Op, pair: Pair | None) -> Pair | None:
+        """``op`` by values, choices before it made otherwise; None where none of them helps."""
+        if self._session is None or not op.reads:
+            return None
+        placed: list[Pair] = []
+
+        def fits(name: str, read: torch.Tensor, held: Holdings) -> bool:
+            if name != op.name:
+                return False
+            found = self._by_values(op, read, held)
+            if found is not None and (pair is None or not _is_odd(found.match)):
+                placed.append(found)
+            return bool(placed)
+
+        choices = choices_before(self._target, [op.reads], self._group_of, self._held.matches)
+        limit = 40 if pair is not None else TRIALS
+        return placed[-1] if self._try(choices, fits, lambda _: bool(placed), limit) else None
+
+    def _place_outputs(self, session: Session) -> None:
+        """Outputs that are not where they belong: choices before them are made otherwise."""
+        best = self._misplaced(self._target.user_results(session.results()))
+        if not best:
+            return
+        starts = session.result_names()
+
+        def better(trial: WhatIf) -> bool:
+            return self._misplaced(self._target.user_results(trial.results())) < best
+
+        choices = choices_before(self._target, starts, self._group_of, self._held.matches)
+        if self._try(choices, lambda *_: False, better, TRIALS):
+            self._place_outputs(session)
+
+    def _try(
+        self,
+        choices: Choices,
+        fits: Callable[[str, torch.Tensor, Holdings], bool],
+        succeeded: Callable[[WhatIf], bool],
+        limit: int,
+    ) -> bool:
+        """Whether one of the trials succeeds; it then is what the run goes on from."""
+        if not self._repairs or not (choices.groups or choices.ordered):
+            return False
+        proposals = trials(choices, self._held.matches, self._target.ops, self._held.is_free, self._worked)
+        for count, trial in enumerate(proposals):
+            if count >= max(12, limit >> self._in_vain):
+                break
+            if self._run_trial(trial, fits, succeeded):
+                self._learn(trial)
+                return True
+        self._in_vain += 1
+        return False
+
+    def _learn(self, trial: Trial) -> None:
+        """What worked is tried first from now on."""
+        for match in trial.values():
+            if match.order is not None and match.order not in self._worked:
+                self._worked.insert(0, match.order)
+        groups = [self._group_of[name] for name in trial if name in self._group_of]
+        for group in groups:
+            rivals = [each.name for each in group.rivals]
+            held = [self._held.matches[name].references[0].name for name in group.members if name in self._held.matches]
+            if len(held) == len(rivals) and sorted(held) == sorted(rivals):
+                self._patterns[len(rivals)] = tuple(rivals.index(name) for name in held)
+
+    def _run_trial(
+        self,
+        trial: Trial,
+        fits: Callable[[str, torch.Tensor, Holdings], bool],
+        succeeded: Callable[[WhatIf], bool],
+    ) -> bool:
+        assert self._session is not None
+        held = self._held.trial()
+        for name in trial:
+            held.release(name)
+        changed = {}
+        for name, match in trial.items():
+            held.hold(self._target.ops[name], match)
+            changed[name] = given(self._target.ops[name], match, self._probed, self._shapes[name])
+        run = WhatIf(self._session, lambda name: self._given(name, held), changed)
+        moved: dict[str, Pair] = {}
+        reached = 0
+        while (name := run.next_op()) is not None:
+            reached += 1
+            if reached > REACHED:
+                return False
+            op = self._target.ops[name]
+            read = op.canonical_input(run.value(op.reads))
+            before = self._found.pairs.get(name)
+            if before is None:
+                if name in self._shapes and name not in held.matches and not self._is_unplaced(op):
+                    if not fits(name, read, held):
+                        return False
+                    continue
+                run.put(name, self._session.own(self._session.nodes[self._session.index[name]], _Pulled(run)))
+                continue
+            if reads_as(op, before.match, read, self._probed) or not before.by_values:
+                continue
+            held.release(name)
+            pair = self._by_values(op, read, held)
+            if pair is None:
+                return False
+            held.hold(op, pair.match)
+            moved[name] = pair
+            run.put(name, given(op, pair.match, self._probed, self._shapes[name]))
+        if not succeeded(run):
+            return False
+        self._held.take(held)
+        for name, match in trial.items():
+            pair = self._found.pairs[name]
+            unusual = f"; {match.describe()}" if match.describe() else ""
+            layer = self._reference.layer_of(match.references[0])
+            what = f"values: reads what Keras layer {layer} reads" if pair.by_values else "structure: of the same shape"
+            told = f"{what}{unusual}; told from equal ones by what follows"
+            self._found.pairs[name] = replace(pair, match=match, evidence=told, rivals=(), decided_by="values")
+        for name, pair in moved.items():
+            self._found.pairs[name] = pair
+            self._join_group(self._target.ops[name], pair)
+        run.commit()
+        return True
+
+    def _is_unplaced(self, op: Op) -> bool:
+        return op in self._found.unplaced or op in self._found.own
+
+    def _given(self, name: str, held: Holdings) -> torch.Tensor | None:
+        match = held.matches.get(name)
+        return None if match is None else given(self._target.ops[name], match, self._probed, self._shapes[name])
+
+
+class _Pulled(dict[str, Any]):
+    """Values of a trial, by name, made when they are asked for."""
+
+    def __init__(self, run: WhatIf) -> None:
+        super().__init__()
+        self._run = run
+
+    def __missing__(self, name: str) -> Any:
+        return self._run.value(name)
+
+
+def _is_odd(match: Match) -> bool:
+    """Whether its input's features stand in an order without a structure: likely something before was misplaced."""
+    features = match.arrangement.features
+    return features is not None and bool(Reorder.along(0, features).order)
 
 
 def _likeness(ours: str, theirs: str) -> float:
     """How alike two names are, numbers aside: ``fc2`` is no more ``dense_2`` than ``dense_1`` (Keras counts from 0)."""
     ours, theirs = (re.sub(r"[\d_.]+", "", name.lower()) for name in (ours, theirs))
     return SequenceMatcher(None, ours, theirs).ratio()
-
-
-def _given(pair: Pair, reference: Probe, call: OpCall) -> torch.Tensor:
-    """The reference op's output as the target op gives it.
-
-    Example: a linear over (N·T, F) in the reference and over (N, T, F) in the target: (N·T, G) → (N, T, G).
-    """
-    op, found, given = pair.target, pair.arrangement, reference.ops[pair.reference.name].given
-    whole = op.whole_output_shape(call.output_shape)
-    if found.axes is not None:
-        behind = range(len(found.axes), given.dim())  # an embedding gives one axis more than it reads
-        return given.permute(*found.axes, *behind).reshape(call.output_shape)
-    if op.feature_axis is None or pair.reference.feature_axis is None or not _turns(pair, given, whole):
-        return op.finish(_refitted(given, whole), call.output_shape)
-    rows = as_rows(pair.reference, given)
-    if found.rows is not None:
-        rows = rows[torch.from_numpy(found.rows)]
-    if found.features is not None and op.keeps_channels:
-        rows = rows[:, torch.from_numpy(found.features)]
-    axis = op.feature_axis % len(whole)
-    lead = [size for position, size in enumerate(whole) if position != axis]
-    return op.finish(rows.reshape(*lead, rows.shape[1]).movedim(-1, axis).contiguous(), call.output_shape)
-
-
-def _turns(pair: Pair, given: torch.Tensor, whole: Shape) -> bool:
-    """Whether the output must be laid out anew: another order, or features on another axis (Linear for 1×1 Conv)."""
-    if not pair.arrangement.is_identity:
-        return True
-    assert pair.target.feature_axis is not None
-    assert pair.reference.feature_axis is not None
-    same_axis = pair.target.feature_axis % len(whole) == pair.reference.feature_axis % given.dim()
-    fits = given.numel() == math.prod(whole)
-    return pair.by_values and fits and not (same_axis and tuple(given.shape) == tuple(whole))
-
-
-def _refitted(given: torch.Tensor, shape: Shape) -> torch.Tensor:
-    """``given`` in ``shape``; where the module departs (another stride) and it does not fit, cut or repeated to fit."""
-    if given.numel() == math.prod(shape):
-        return given.reshape(shape)
-    given = given.reshape((1,) * (len(shape) - given.dim()) + tuple(given.shape))
-    for axis, size in enumerate(shape):
-        given = given.index_select(axis, torch.arange(size) % given.shape[axis])
-    return given

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import torch
 
 from ..torch_graph import OpCall, fed
-from .arrange import follows
 from .fingerprint import fingerprint
+from .pairs import reads_as
 from .probe import WIDE, Probe
 from .reference import Reference
 from .search import Found, fed_values
@@ -48,8 +48,8 @@ def confirm(reference: Reference, found: Found, keep: set[str]) -> Confirmation:
     def at_op(call: OpCall) -> torch.Tensor:
         pair = found.alignment.pairs.get(call.op.name)
         if pair is not None and pair.by_values:
-            read, theirs = call.op.canonical_input(call.value), probed.ops[pair.reference.name].read
-            if not follows(pair.arrangement, pair.target, read, pair.reference, theirs):
+            read = call.op.canonical_input(call.value)
+            if not reads_as(call.op, pair.match, read, probed):
                 unconfirmed.add(call.op.name)
         return replay(call)
 

@@ -12,20 +12,19 @@ from ..plan import (
     Array,
     Computed,
     Fill,
+    Joined,
     LeftOver,
     Plan,
     Recipe,
-    Reorder,
-    Reshape,
     Shape,
-    Transpose,
     Variable,
     inverse_moves,
 )
-from ..torch_graph import NEUTRAL, NORMALISATIONS, Op, Slot
+from ..torch_graph import NORMALISATIONS, Section
 from .absorb import Absorption
 from .align import Alignment, Pair
 from .partial import own_values
+from .recipes import slot_recipe
 from .unplaced import own_line, table
 
 
@@ -36,6 +35,7 @@ class _Draft:
     recipes: dict[str, Recipe] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     lacking: dict[str, str] = field(default_factory=dict)  # variable path → why the module has no place for it
+    sections: dict[str, dict[Section, Recipe]] = field(default_factory=dict)  # of keys that are taken apart
 
 
 def make_plan(
@@ -68,6 +68,7 @@ def make_plan(
     draft = _Draft()
     for pair in alignment.pairs.values():
         _place(pair, recipes, shapes, draft)
+    _join_sections(shapes, draft)
     for absorption in absorbed:
         _absorb(absorption, recipes, draft)
     ties = tied_keys(module)
@@ -81,7 +82,8 @@ def make_plan(
     own = {**_own_buffers(module, alignment, draft), **own_values(allowed, draft.recipes)}
     missing = [key for key in shapes if key not in draft.recipes and key not in own]
     needed = [left for left in unused if left.name not in not_needed]
-    lost = [left for left in needed if left.name in draft.lacking or _takes_part(left.name, recipes)]
+    taking_part = _paths(recipes)
+    lost = [left for left in needed if left.name in draft.lacking or left.name in taking_part]
     if missing or lost or draft.faults:
         raise MappingError(
             f"{len(missing)} of {len(shapes)} keys have no Keras variable, "
@@ -117,26 +119,49 @@ def _own_buffers(module: nn.Module, alignment: Alignment, draft: _Draft) -> dict
 
 def _place(pair: Pair, recipes: Mapping[str, Recipe], shapes: Mapping[str, Shape], draft: _Draft) -> None:
     for name, slot in pair.target.slots.items():
-        recipe = _recipe(pair, name, slot, recipes)
+        recipe = slot_recipe(pair, name, slot, recipes)
         if recipe is None:
             continue
         recipe = recipe.then(*inverse_moves(slot.moves))
-        if recipe.shape != shapes[slot.key]:
-            draft.faults.append(f"{slot.key}: has shape {shapes[slot.key]}, Keras gives {recipe.shape} ({recipe})")
-        elif slot.key in draft.recipes and not draft.recipes[slot.key].equals(recipe):
-            draft.faults.append(f"{slot.key}: is used twice, as {draft.recipes[slot.key]} and as {recipe}")
+        if slot.section is not None:
+            draft.sections.setdefault(slot.key, {}).setdefault(slot.section, recipe)
         else:
-            draft.recipes.setdefault(slot.key, recipe)
-    for name, slot in pair.reference.slots.items():
-        if name not in pair.target.slots:
-            for variable in recipes[slot.key].variables:
-                draft.lacking.setdefault(variable.path, f"{pair.target.place} has no {name}")
+            _keep(slot.key, recipe, shapes, draft)
+    for reference in pair.match.references:
+        for name, slot in reference.slots.items():
+            if name not in pair.target.slots:
+                for variable in recipes[slot.key].variables:
+                    draft.lacking.setdefault(variable.path, f"{pair.target.place} has no {name}")
+
+
+def _keep(key: str, recipe: Recipe, shapes: Mapping[str, Shape], draft: _Draft) -> None:
+    if recipe.shape != shapes[key]:
+        draft.faults.append(f"{key}: has shape {shapes[key]}, Keras gives {recipe.shape} ({recipe})")
+    elif key in draft.recipes and not draft.recipes[key].equals(recipe):
+        draft.faults.append(f"{key}: is used twice, as {draft.recipes[key]} and as {recipe}")
+    else:
+        draft.recipes.setdefault(key, recipe)
+
+
+def _join_sections(shapes: Mapping[str, Shape], draft: _Draft) -> None:
+    """Keys that the module takes apart (``in_proj_weight``), of all the sections that it takes."""
+    for key, sections in draft.sections.items():
+        ordered = sorted(sections)
+        axis = ordered[0][0]
+        ends = [0, *(stop for _, _, stop in ordered)]
+        starts = [start for _, start, _ in ordered]
+        if ends[:-1] != starts or ends[-1] != shapes[key][axis]:
+            draft.faults.append(f"{key}: only the sections {', '.join(f'{a}:{b}' for _, a, b in ordered)} are placed")
+            continue
+        made = [sections[each] for each in ordered]
+        evidence = tuple(dict.fromkeys(line for recipe in made for line in recipe.evidence))
+        _keep(key, Recipe(Joined(axis, tuple(recipe.expression for recipe in made)), evidence), shapes, draft)
 
 
 def _absorb(absorption: Absorption, recipes: Mapping[str, Recipe], draft: _Draft) -> None:
     """The running mean less the bias that stands before it in Keras."""
     pair, key = absorption.pair, absorption.norm.target.slots["running_mean"].key
-    bias = _recipe(pair, "bias", pair.reference.slots["bias"], recipes)
+    bias = slot_recipe(pair, "bias", pair.reference.slots["bias"], recipes)
     mean = draft.recipes.get(key)
     if bias is None or mean is None or mean.arithmetic or mean.shape != bias.shape:
         return
@@ -146,40 +171,6 @@ def _absorb(absorption: Absorption, recipes: Mapping[str, Recipe], draft: _Draft
     draft.recipes[key] = Recipe(
         Computed("a - b", (mean.expression, bias.expression), mean.dtype), (evidence, *mean.evidence)
     )
-
-
-def _recipe(pair: Pair, name: str, slot: Slot, recipes: Mapping[str, Recipe]) -> Recipe | None:
-    """The Recipe of a slot in canonical form; None where the reference has no such slot."""
-    counterpart = pair.reference.slots.get(name)
-    if counterpart is None:
-        neutral = NEUTRAL.get((pair.target.kind, name))
-        if neutral is None:
-            return None
-        return Recipe(Fill(neutral, slot.shape), (f"Keras has no {name} here; {neutral:g} is the same", pair.evidence))
-    recipe = recipes[counterpart.key].then(*counterpart.moves).because(pair.evidence)
-    if pair.arrangement.features is not None:
-        axis = _feature_axis_of(pair.target, name)
-        if axis is not None:
-            recipe = recipe.then(Reorder.along(axis, pair.arrangement.features))
-    if pair.arrangement.axes is not None and pair.target.kind != "embedding":
-        recipe = _turned(recipe, pair.arrangement.axes, slot.shape)
-    return recipe
-
-
-def _feature_axis_of(op: Op, slot: str) -> int | None:
-    """The axis of a canonical weight that runs along the input's features."""
-    if op.keeps_channels or op.kind == "layer_norm":
-        return 0
-    if slot == "weight":
-        return 0 if op.kind.startswith("conv_transpose") else 1
-    return None
-
-
-def _turned(recipe: Recipe, axes: tuple[int, ...], wanted: Shape) -> Recipe:
-    """The operand of an elementwise op whose other side has its axes in another order."""
-    full = (1,) * (len(axes) - len(recipe.shape)) + recipe.shape
-    recipe = recipe.then(Reshape(recipe.shape, full), Transpose(axes))
-    return recipe.then(Reshape(recipe.shape, wanted)) if recipe.shape != wanted else recipe
 
 
 def tied_keys(module: nn.Module) -> tuple[tuple[str, ...], ...]:
@@ -208,11 +199,12 @@ def _share_ties(ties: Iterable[tuple[str, ...]], draft: _Draft) -> None:
 def _unused(
     known: Mapping[str, Variable], recipes: Mapping[str, Recipe], draft: _Draft, not_needed: Mapping[str, str]
 ) -> list[LeftOver]:
-    used = {variable.path for recipe in draft.recipes.values() for variable in recipe.variables}
+    used = _paths(draft.recipes)
+    taking_part = _paths(recipes)
     left = []
     for path, variable in known.items():
         if path not in used:
-            takes_part = _takes_part(path, recipes)
+            takes_part = path in taking_part
             reason = (
                 draft.lacking.get(path)
                 or not_needed.get(path)
@@ -222,8 +214,8 @@ def _unused(
     return left
 
 
-def _takes_part(path: str, recipes: Mapping[str, Recipe]) -> bool:
-    return any(variable.path == path for recipe in recipes.values() for variable in recipe.variables)
+def _paths(recipes: Mapping[str, Recipe]) -> set[str]:
+    return {variable.path for recipe in recipes.values() for variable in recipe.variables}
 
 
 def _same_dtypes(module: nn.Module, recipes: Mapping[str, Recipe]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from torch import nn
 
 from ..base import ImportedModule, Job, NormalizedGraph, Port
 from ..plan import Array, Recipe
-from ..torch_graph import Op, Reading, as_tensor, read
+from ..torch_graph import PARAMETER, Op, Reading, as_tensor, read
 from .probe import NARROW, Probe, Spread, probe, random_values
 
 
@@ -61,8 +62,13 @@ class Reference:
         """Keras' inputs as the imported module takes them."""
         return _arguments(self.ports, inputs)
 
-    def probed(self, target: Reading | None, spread: Spread) -> Probe:
-        """The imported module under the probe; ops of constants only are ops where ``target`` has a counterpart."""
+    def probed(self, target: Reading, spread: Spread) -> Probe:
+        """The imported module under the probe; ops of constants only are ops where ``target`` has a counterpart.
+
+        A parameter is an operand of its own call on both sides, or enters glue on both.
+        """
+        self.reading.take_as_glue(_taken_otherwise(self.reading, target))
+        target.take_as_glue(_taken_otherwise(target, self.reading))
         return probe(
             self.reading,
             self.arguments(self.inputs(spread)),
@@ -70,7 +76,7 @@ class Reference:
             spread=spread,
             seed=self.seed,
             keep=frozenset(self.places.values()),
-            constant=frozenset() if target is None else self._constant(target),
+            constant=self._constant(target),
             identity=self._identity,
         )
 
@@ -86,9 +92,20 @@ class Reference:
         return frozenset(
             name
             for name, op in self.reading.ops.items()
-            if want[op.signature] > have[op.signature]
+            if (want[op.signature] > have[op.signature] or op.kind == PARAMETER)
             and not any(self.recipes[slot.key].variables for slot in op.slots.values() if slot.key in self.recipes)
         )
+
+
+def _taken_otherwise(ours: Reading, theirs: Reading) -> list[str]:
+    """Elementwise calls that the other side has not, where it has a parameter of their size that enters glue."""
+    signatures = {op.signature for op in theirs.ops.values()}
+    entering = {math.prod(op.slots["value"].shape) for op in theirs.ops.values() if op.kind == PARAMETER}
+    return [
+        name
+        for name, op in ours.ops.items()
+        if op.is_elementwise and op.signature not in signatures and math.prod(op.slots["operand"].shape) in entering
+    ]
 
 
 def read_reference(job: Job, graph: NormalizedGraph, imported: ImportedModule) -> Reference:

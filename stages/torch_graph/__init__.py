@@ -3,9 +3,10 @@
 from .between import Surroundings
 from .call import Call, adapted
 from .fitted import call_of_fit, fed, given, outputs_by_place
-from .op import CONVOLUTIONS, MOVEMENTS, NEUTRAL, NORMALISATIONS, TRANSPOSED, Op, Slot
+from .op import CONVOLUTIONS, MOVEMENTS, NEUTRAL, NORMALISATIONS, PARAMETER, TRANSPOSED, Op, Section, Slot
 from .read import ForwardError, read, user_forward, working_copy
 from .reading import AtOp, Glue, OpCall, Reading, State
+from .session import Session, WhatIf
 from .tensors import as_tensor
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "MOVEMENTS",
     "NEUTRAL",
     "NORMALISATIONS",
+    "PARAMETER",
     "TRANSPOSED",
     "AtOp",
     "Call",
@@ -21,9 +23,12 @@ __all__ = [
     "Op",
     "OpCall",
     "Reading",
+    "Section",
+    "Session",
     "Slot",
     "State",
     "Surroundings",
+    "WhatIf",
     "adapted",
     "as_tensor",
     "call_of_fit",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -112,8 +113,12 @@ class Session:
     def own(self, node: fx.Node, values: Mapping[str, Any]) -> torch.Tensor:
         """What the module itself computes, with the calls that its op is made of."""
         inner = [parent for parent in node.all_input_nodes if parent.name in self.parts.hidden]
-        result: torch.Tensor = computed(node, {**values, **{each.name: computed(each, values) for each in inner}})
+        result: torch.Tensor = computed(node, ChainMap({each.name: computed(each, values) for each in inner}, values))
         return result
+
+    def result_names(self) -> list[str]:
+        """The names of the values that the graph gives."""
+        return [each.name for each in self.nodes[-1].all_input_nodes]
 
 
 class WhatIf:

@@ -1,0 +1,188 @@
+"""What an op of the user's module may be of the reference: everything that reads the same values, likeliest first.
+
+1. One op with the same output.
+2. Several ops that read the same, their outputs joined (a fused projection).
+3. A part of one op (a projection that Keras has fused).
+4. Two ops whose inputs are joined: the sum of their outputs.
+5. A parameter that enters glue reads nothing: any of its size, and what follows decides.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..torch_graph import CONVOLUTIONS, PARAMETER, Op
+from .arrange import Arrangement, arrangement, as_rows, close
+from .fingerprint import fingerprint, matching
+from .holdings import Holdings
+from .pairs import Match
+from .probe import Probe, ProbedOp
+from .reference import Reference
+
+#: So many calls may be one fused one, out of so many that read the same.
+JOINED, AMONG = 6, 10
+
+
+class MarkIndex:
+    """Ops by the fingerprint of what they read, found in logarithmic time."""
+
+    def __init__(self, ops: Iterable[ProbedOp]) -> None:
+        self._ops = sorted(ops, key=lambda each: each.mark[2])
+        self._squares = [each.mark[2] for each in self._ops]
+        self._order = {each.op.name: position for position, each in enumerate(ops)}
+
+    def matching(self, mark: npt.NDArray[np.float64], *, counted: bool) -> list[ProbedOp]:
+        """Those that read the same numbers in any order, in execution order."""
+        slack = 2e-5 * mark[2] + 1e-12
+        low = bisect.bisect_left(self._squares, mark[2] - slack)
+        high = bisect.bisect_right(self._squares, mark[2] + slack)
+        near = self._ops[low:high]
+        found = [near[i] for i in matching(mark, [each.mark for each in near], counted=counted)]
+        return sorted(found, key=lambda each: self._order[each.op.name])
+
+
+class Candidates:
+    """The reference's ops, as the alignment looks for them."""
+
+    def __init__(self, reference: Reference, probed: Probe) -> None:
+        self._reference, self._probed = reference, probed
+        families: dict[tuple[object, ...], list[ProbedOp]] = {}
+        for each in probed.ops.values():
+            families.setdefault(each.op.family, []).append(each)
+        self.families = families
+        self._index = {family: MarkIndex(ops) for family, ops in families.items() if family[0] != PARAMETER}
+        self._variables: dict[str, frozenset[str]] = {}
+
+    def variables_of(self, op: Op) -> frozenset[str]:
+        if op.name not in self._variables:
+            self._variables[op.name] = self._reference.variables_of(op)
+        return self._variables[op.name]
+
+    def alike(self, op: Op, read: torch.Tensor) -> list[tuple[Op, Arrangement]]:
+        """All ops of the family that read the same values, held or not, in execution order."""
+        if op.kind == PARAMETER:
+            return list(self._parameters(op))
+        index = self._index.get(op.family)
+        if index is None:
+            return []
+        # A convolution may read more padding behind than the reference's: see Arrangement.surplus.
+        near = index.matching(fingerprint(read), counted=op.kind not in CONVOLUTIONS)
+        found = ((each.op, arrangement(op, read, each.op, each.read)) for each in near)
+        return [(each, order) for each, order in found if order is not None]
+
+    def matches(
+        self, op: Op, read: torch.Tensor, alike: Sequence[tuple[Op, Arrangement]], held: Holdings
+    ) -> list[Match]:
+        """What ``op`` may be, likeliest kinds first; within a kind in execution order."""
+        first = held.first_call(op)
+        if first is not None and (again := self._again(first, alike, held)) is not None:
+            return again
+        free = [(each, order) for each, order in alike if held.is_free(each.name)]
+        if not op.mixes:
+            return [Match((each,), order) for each, order in free]
+        size = output_size(op)
+        exact = [Match((each,), order) for each, order in free if output_size(each) == size]
+        if exact:
+            return exact
+        smaller = [(each, order) for each, order in free if output_size(each) < size]
+        bigger = [(each, order) for each, order in alike if output_size(each) > size]
+        made = [*_joined(smaller, size), *_parts(bigger, size, held)]
+        return made if made or alike or op.kind != "linear" else list(self._sums(op, read, held))
+
+    def _again(self, first: Match, alike: Sequence[tuple[Op, Arrangement]], held: Holdings) -> list[Match] | None:
+        """A further call of a key: the calls of the same variables, in the same order.
+
+        These need not be free: what Keras calls once, the module may call again on the same values.
+        """
+        if len(first.references) == 1:
+            wanted = self.variables_of(first.references[0])
+            same = [(each, order) for each, order in alike if wanted & self.variables_of(each)]
+            same.sort(key=lambda found: not held.is_free(found[0].name))
+            return [Match((each,), order, first.order, first.part) for each, order in same] or None
+        chosen: list[tuple[Op, Arrangement]] = []
+        for reference in first.references:
+            wanted = self.variables_of(reference)
+            same = [each for each in alike if wanted & self.variables_of(each[0])]
+            same.sort(key=lambda found: not held.is_free(found[0].name))
+            if not same:
+                return None
+            chosen.append(same[0])
+        return [Match(tuple(each for each, _ in chosen), chosen[0][1], first.order, first.part)]
+
+    def _parameters(self, op: Op) -> Iterator[tuple[Op, Arrangement]]:
+        """Parameters of as many elements: in the same shape, with other axes, in any shape."""
+        shape = op.slots["value"].shape
+        family = [each.op for each in self.families.get(op.family, ())]
+        rest = []
+        for each in family:
+            theirs = each.slots["value"].shape
+            if theirs == shape:
+                yield each, Arrangement()
+            else:
+                rest.append((each, theirs))
+        for each, theirs in rest:
+            perms = (p for p in itertools.permutations(range(len(theirs))) if tuple(theirs[a] for a in p) == shape)
+            perm = next(perms, None) if len(theirs) == len(shape) <= 4 else None
+            yield each, Arrangement(axes=perm)
+
+    def _sums(self, op: Op, read: torch.Tensor, held: Holdings) -> Iterator[Match]:
+        """Two linear ops that give as much, whose inputs stand one after the other in what ``op`` reads."""
+        rows, size = as_rows(op, read), output_size(op)
+        widths = {family[1][0] for family in self._index if family[0] == "linear" and len(family[1]) == 1}  # type: ignore[index, arg-type]
+        for left in sorted(width for width in widths if rows.shape[1] - width in widths):
+            halves = (rows[:, :left], rows[:, left:])
+            found = [list(self._reads(half, size, held)) for half in halves]
+            for pair in itertools.product(*found):
+                if pair[0].name != pair[1].name:
+                    yield Match(pair, Arrangement(), sums=True)
+
+    def _reads(self, rows: torch.Tensor, size: int, held: Holdings) -> Iterator[Op]:
+        for each in self._index["linear", (rows.shape[1],)].matching(fingerprint(rows), counted=True):
+            fits = output_size(each.op) == size and held.is_free(each.op.name)
+            if fits and close(as_rows(each.op, each.read), rows):
+                yield each.op
+
+
+def output_size(op: Op) -> int:
+    """How many features a mixing op gives."""
+    return op.slots["weight"].shape[op.output_axis]
+
+
+def _joined(smaller: Sequence[tuple[Op, Arrangement]], size: int) -> Iterator[Match]:
+    """Calls that read the same and together give as much."""
+    among = list(smaller)[:AMONG]
+    for count in range(2, min(JOINED, len(among)) + 1):
+        for chosen in itertools.combinations(among, count):
+            if sum(output_size(each) for each, _ in chosen) == size and _one_order([order for _, order in chosen]):
+                yield Match(tuple(each for each, _ in chosen), chosen[0][1])
+
+
+def _one_order(found: Sequence[Arrangement]) -> bool:
+    first = found[0]
+    return all(
+        np.array_equal(_index(each.rows), _index(first.rows))
+        and np.array_equal(_index(each.features), _index(first.features))
+        for each in found
+    )
+
+
+def _index(order: npt.NDArray[np.int64] | None) -> npt.NDArray[np.int64]:
+    return np.empty(0, dtype=np.int64) if order is None else order
+
+
+def _parts(bigger: Sequence[tuple[Op, Arrangement]], size: int, held: Holdings) -> Iterator[Match]:
+    """Parts of calls that are not held yet, first ones first."""
+    for each, order in bigger:
+        whole, parts = output_size(each), held.parts_of(each.name)
+        if not parts and not held.is_free(each.name):
+            continue
+        for start in range(0, whole - size + 1, math.gcd(whole, size)):
+            if all(start + size <= begin or end <= start for begin, end in parts):
+                yield Match((each,), order, part=(start, start + size))
