@@ -1,7 +1,10 @@
-"""Keras preprocesses its input in front of its first trained layer, and the module takes it preprocessed.
+"""One side preprocesses its input, and the other does not, or not so.
 
-1. What Keras does is the same line for every element of a channel: (x - mean) / std, channels perhaps in another order.
-2. It is something else: the Keras layer is named.
+1. Keras does in front of its first trained layer, and the module takes it preprocessed: a note, with what to do first.
+2. The module does, and Keras does not: an error, with what it does.
+
+What is done is told as a line for each channel, (x - mean) / std, channels perhaps in another order; else by its layer
+or its operators.
 """
 
 from __future__ import annotations
@@ -9,17 +12,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import torch
 
 from ...base import Finding
 from ...plan import Array
+from ...torch_graph import Reading
+from ..fingerprint import matching
 from .context import Context
 
+#: Operations with a plain number.
+PLAIN = ("add", "sub", "rsub", "mul", "div", "neg")
 #: Relative: float32 rounding of x / 255 and the like.
 STRAIGHT = 1e-4
 
 
 def preprocessing(context: Context) -> Iterable[Finding]:
-    """A note for each such argument: whoever runs the module must do it first."""
+    """A finding for each argument that is preprocessed on one side alone."""
+    yield from _by_keras(context)
+    if context.alignment.departures:
+        yield from _by_module(context)
+
+
+def _by_keras(context: Context) -> Iterable[Finding]:
+    """Case 1."""
     for argument, entry in context.found.trial.inputs.items():
         front = next((front for front in context.found.taken if front.name == entry.value), None)
         if front is None:
@@ -32,6 +47,57 @@ def preprocessing(context: Context) -> Iterable[Finding]:
             cause=f"your module expects preprocessed inputs: it takes what Keras layer {front.name} gives",
             fix=f"apply {formula} to {front.input} before you call the module",
         )
+
+
+def _by_module(context: Context) -> Iterable[Finding]:
+    """Case 2: what the module does to an argument with plain numbers, and no value of Keras is."""
+    reading, table = context.found.reading, list(context.found.probe.marks.values())
+    names = [name for name, place in reading.places.items() if place.startswith("input ")]
+    for name, (argument, entry), given in zip(
+        names, context.found.trial.inputs.items(), context.found.inputs, strict=False
+    ):
+        done = _plain_steps(reading, name)
+        if not done or not given.is_floating_point() or matching(context.alignment.marks[done[-1]], table):
+            continue
+        operators = " then ".join(reading.glue[step].operator for step in done)
+        before, after = (channels_last(value.numpy(), entry.layout) for value in (given, _value(context, done[-1])))
+        yield Finding(
+            severity="error",
+            place=f"input {argument}",
+            layer=entry.value or "",
+            cause=f"the module preprocesses its input: {as_line(before, after) or operators}; Keras does not do that",
+            fix="leave it out of forward, or do it in front of the module",
+        )
+
+
+def _plain_steps(reading: Reading, name: str) -> list[str]:
+    """The glue that takes the value ``name``, and nothing else of the module's, from step to step."""
+    found: list[str] = []
+    while True:
+        readers = [step for step, glue in reading.glue.items() if name in glue.reads]
+        readers += [op.name for op in reading.ops.values() if op.reads == name]
+        if len(readers) != 1 or readers[0] not in reading.glue or reading.glue[readers[0]].operator not in PLAIN:
+            return found
+        name = readers[0]
+        found.append(name)
+
+
+def _value(context: Context, name: str) -> torch.Tensor:
+    """A value of the module's on the first probe."""
+    kept: list[torch.Tensor] = []
+
+    def watch(made: str, value: torch.Tensor) -> None:
+        if made == name:
+            kept.append(value.clone())
+
+    context.found.reading.run(context.found.inputs, context.found.module.state_dict(), watch=watch)
+    return kept[0]
+
+
+def channels_last(value: Array, layout: str | None) -> Array:
+    """A value in the layout of an argument, its channels last."""
+    target = (layout or "").partition("->")[2].split()
+    return np.moveaxis(value, target.index("c"), -1) if "c" in target and len(target) == value.ndim else value
 
 
 def as_line(before: Array, after: Array) -> str:
