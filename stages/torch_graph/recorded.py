@@ -79,6 +79,8 @@ class RecordedReading:
     def run(
         self, inputs: Sequence[torch.Tensor], state: State, at_op: AtOp = compute, watch: Watch = ignore
     ) -> list[torch.Tensor]:
+        raised: list[Exception] = []
+
         def see(name: str, value: Any) -> None:
             if name in self.places and isinstance(value, torch.Tensor):
                 watch(name, value)
@@ -86,15 +88,24 @@ class RecordedReading:
         def at_call(site: Site, func: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             name = self._names.get(site, "")
             op = self.ops.get(name)
-            made = func(*args, **kwargs) if op is None else self._at_op(op, func, args, kwargs, at_op)
-            for position, value in enumerate(made if isinstance(made, tuple | list) else [made]):
-                see(self._names.get((*site[:1], f"{site[1]}[{position}]", site[2]), name), value)
+            try:
+                made = func(*args, **kwargs) if op is None else self._at_op(op, func, args, kwargs, at_op)
+                for position, value in enumerate(made if isinstance(made, tuple | list) else [made]):
+                    see(self._names.get((*site[:1], f"{site[1]}[{position}]", site[2]), name), value)
+            except Exception as error:
+                raised.append(error)
+                raise
             return made
 
         arguments = tuple(value.clone() for value in inputs)
         for name, value in zip(self._inputs, arguments, strict=True):
             see(name, value)
-        return self._execute(arguments, self._with_parameters(state, at_op), _Calls(self._stack, at_call))
+        try:
+            return self._execute(arguments, self._with_parameters(state, at_op), _Calls(self._stack, at_call))
+        except RuntimeError:
+            if raised:  # what ends a run early comes out of TorchScript as an error of its own
+                raise raised[0] from None
+            raise
 
     def _with_parameters(self, state: State, at_op: AtOp) -> State:
         """The state with what ``at_op`` gives for the parameters that enter glue: they are there before the run."""

@@ -46,6 +46,15 @@ HEAD = "self.head(self.code(x))"
 # name → (model, init, flatten, what forward gives, more of the config, exit code, words of the message)
 JOBS: dict[str, tuple[str, str, str, str, str, int, tuple[str, ...]]] = {
     "row_33_orders": ("good", "pass", CHANNELS_LAST, HEAD, "", 0, ()),
+    "row_33_gates": (
+        "gates",
+        "del self.conv, self.bn, self.square, self.again; self.rnn = nn.GRU(18, 64, batch_first=True)",
+        CHANNELS_FIRST,
+        "self.head(self.rnn(x.permute(0, 2, 3, 1).flatten(2))[0][:, -1])",
+        "",
+        0,
+        (),
+    ),
     "backbone": ("good", "del self.head", CHANNELS_FIRST, "self.code(x)", "", 0, ()),
     "new_head": (
         "good",
@@ -139,6 +148,9 @@ JOBS: dict[str, tuple[str, str, str, str, str, int, tuple[str, ...]]] = {
 
 
 def model(kind: str) -> keras.Model:
+    if kind == "gates":  # Keras has them as (z, r, h), torch as (r, z, n)
+        rows = [layers.Reshape((6, 18)), layers.GRU(64, name="rnn"), layers.Dense(5, name="head")]
+        return randomised(keras.Sequential([keras.Input((6, 6, 3), name="x"), *rows]))
     made = randomised(
         keras.Sequential(
             [
@@ -195,6 +207,13 @@ def test_a_good_job_beside_them_is_verified(batch, name):
     folder, ended = batch
     assert ended[name]["exit_code"] == 0, ended[name]["error"]
     assert json.loads((folder / name / "out" / "manifest.json").read_text())["verified"] is True
+
+
+def test_the_order_of_gates_is_found(batch):
+    plan, _, _ = files(batch, "row_33_gates")
+    recipe = json.dumps(plan["keys"]["rnn.weight_ih_l0"]["expression"])
+    assert "gru_cell/kernel" in recipe
+    assert "reorder" in recipe or "join" in recipe
 
 
 def files(batch, name: str) -> tuple[dict, dict, str]:
