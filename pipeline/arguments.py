@@ -77,11 +77,11 @@ def labels_of(labels: Any, samples: int) -> Array | None:
     return load.checked_labels(_array(labels, "labels", "one integer a sample"), samples, "labels")
 
 
-def tolerance_of(tolerance: Any) -> Tolerance:
-    """The tolerance; the default one for None."""
+def tolerance_of(tolerance: Any) -> Tolerance | None:
+    """The tolerance; None where it is to be derived from what the models compute in."""
     fix = "give torchgraft.Tolerance(atol=…, rtol=…)"
     if tolerance is None:
-        return Tolerance()
+        return None
     if not isinstance(tolerance, Tolerance):
         raise UsageError(f"received {_kind(tolerance)}", where="tolerance", fix=fix)
     for name in ("atol", "rtol"):

@@ -203,11 +203,19 @@ class LabelsOptions(OptionsOrText):
 
 
 class ToleranceOptions(Options):
-    """Two arrays agree where `max|a - b| <= atol + rtol * max|b|`, b the Keras side."""
+    """Two arrays agree where `max|a - b| <= atol + rtol * max|b|`, b the Keras side.
 
-    atol: float = Field(Tolerance.atol, ge=0, allow_inf_nan=False, description="Absolute part.")
-    rtol: float = Field(
-        Tolerance.rtol, ge=0, allow_inf_nan=False, description="Part relative to the largest Keras value."
+    What is left out follows from the coarsest type that Keras or the module computes in, and is printed.
+    """
+
+    atol: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description=f"Absolute part; {Tolerance.atol:g} for float32."
+    )
+    rtol: float | None = Field(
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        description=f"Part relative to the largest Keras value; {Tolerance.rtol:g} for float32.",
     )
 
 

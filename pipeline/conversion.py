@@ -28,6 +28,7 @@ from ..stages.base import (
 )
 from ..stages.fit import Fit
 from ..stages.plan import Array, Plan
+from ..stages.precision import derived_tolerance
 from .chain import IMPORTED, SilentStages, StageProgress, run_stages
 from .stated import hints_of, patterns_of
 
@@ -175,7 +176,7 @@ def convert(
         module: an ``nn.Module``, "file.py:Class" or "package.module:attribute"; None: the imported one is it.
         inputs: of the Keras model, batch first, in Keras layout: one array, or name → array. None: random ones.
         labels: integer class labels of the inputs; then accuracies are measured.
-        tolerance: when two arrays agree; ``Tolerance()`` by default.
+        tolerance: when two arrays agree; derived from what the two compute in by default.
         probe_samples: how many samples are compared layer by layer.
         samples: how many inputs are generated where none are given.
         seed: of every random number.
@@ -209,7 +210,7 @@ def convert(
         module=torch_module,
         inputs=arrays,
         labels=arguments.labels_of(labels, len(next(iter(arrays.values())))),
-        tolerance=tolerance,
+        tolerance=tolerance or derived_tolerance(keras_model, torch_module),
         probe_samples=probe_samples,
         seed=seed,
         fit=arguments.fit_of(fit),

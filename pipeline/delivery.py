@@ -71,7 +71,7 @@ def manifest_of(
         "verified": summary.verified,
         "exit_status": 0 if summary.verified else 7,
         "model": summary.model,
-        "model_notes": list(summary.notes),
+        "notes": list(summary.notes),
         "module": summary.module,
         "versions": library_versions(),
         "source": source_digest(),

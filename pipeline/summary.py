@@ -47,7 +47,7 @@ class Summary:
     Attributes:
         mapping: every key, in the state_dict's order.
         unused: Keras variables that no key takes: (name, reason).
-        notes: how the model was read, where that is not plain.
+        notes: how the model was read and where the tolerance comes from, where that is not plain.
         partial: what of the Keras model, or of the module, takes no part in the target; "" where all does.
         fit: how the module is fed and what it gives, as lines of a config.
         graphs: stage 3: how many comparisons of the ONNX graphs with Keras agree, and of how many.
@@ -115,10 +115,20 @@ def summary_of(conversion: Conversion, name: str) -> Summary:
         not_compared=dict(comparison.not_compared),
         accuracy=dict(comparison.accuracy),
         findings=comparison.findings,
-        notes=conversion.job.model_notes,
+        notes=_notes(conversion),
         partial=conversion.partial,
         fit=tuple(conversion.fit.config_lines()),
     )
+
+
+def _notes(conversion: Conversion) -> tuple[str, ...]:
+    job, of_onnx = conversion.job, conversion.verification.tolerance
+    told = [f"model: {note}" for note in job.model_notes]
+    for whose, tolerance in (("", job.tolerance), (" of ONNX Runtime", of_onnx)):
+        if tolerance and tolerance.reason and not (whose and tolerance == job.tolerance):
+            numbers = f"{tolerance.rtol:.2g} of the largest value, and {tolerance.atol:.2g}"
+            told.append(f"tolerance{whose}: {numbers}: {tolerance.reason}")
+    return tuple(told)
 
 
 def _mapping(conversion: Conversion) -> Iterator[MappingRow]:
@@ -137,7 +147,7 @@ def _mapping(conversion: Conversion) -> Iterator[MappingRow]:
 def render(summary: Summary, limit: int | None = None) -> RenderableType:
     """The summary for a rich console; tables end after ``limit`` rows and say so."""
     parts: list[RenderableType] = [_stage_table(summary)] if summary.stages else []
-    parts += [Text(f"Model: {note}") for note in summary.notes]
+    parts += [Text(note[0].upper() + note[1:]) for note in summary.notes]
     parts += [Text("How the module is fed and what it gives, as lines of a config:")] if summary.fit else []
     parts += [Text(f"  {line}") for line in summary.fit]
     parts.append(_mapping_table(summary, limit))

@@ -20,6 +20,7 @@ from typing import Any
 
 from ..stages.base import Job, Tolerance
 from ..stages.errors import ResourceError, TorchgraftError, WorkerCrashedError
+from ..stages.precision import derived_tolerance
 from .config import JobOptions
 from .events import DONE, ERROR, EventWriter, error_to_json
 from .stated import hints_of
@@ -134,7 +135,7 @@ def load_job(order: WorkOrder) -> Job:
         module=module,
         inputs=inputs,
         labels=labels,
-        tolerance=Tolerance(options.tolerance.atol, options.tolerance.rtol),
+        tolerance=_tolerance(options, model, module),
         probe_samples=options.probe_samples,
         seed=options.seed,
         fit=options.fit.stated(),
@@ -144,6 +145,14 @@ def load_job(order: WorkOrder) -> Job:
         model_notes=loaded.notes,
         module_source=options.target.object if options.target else "the imported module",
     )
+
+
+def _tolerance(options: JobOptions, model: Any, module: Any) -> Tolerance:
+    """As the config states it; what it leaves out is derived."""
+    stated, derived = options.tolerance, derived_tolerance(model, module)
+    atol = derived.atol if stated.atol is None else stated.atol
+    rtol = derived.rtol if stated.rtol is None else stated.rtol
+    return Tolerance(atol, rtol, derived.reason if (atol, rtol) == (derived.atol, derived.rtol) else "the config's")
 
 
 def user_sources() -> list[str]:

@@ -73,9 +73,12 @@ def test_the_job_in_config_yaml_is_called_after_its_folder(tmp_path):
     assert read_config(path).name == "lenet"
 
 
-def test_default_tolerances_are_those_of_the_stages(config):
+def test_default_tolerances_are_left_to_the_stages_and_told_for_float32(config):
     tolerance = config("model: a.keras\n").options.tolerance
-    assert (tolerance.atol, tolerance.rtol) == (Tolerance.atol, Tolerance.rtol)
+    assert (tolerance.atol, tolerance.rtol) == (None, None)
+    told = {option.path: option.meaning for option in options()}
+    assert f"{Tolerance.atol:g} for float32" in told["tolerance.atol"]
+    assert f"{Tolerance.rtol:g} for float32" in told["tolerance.rtol"]
 
 
 @pytest.mark.parametrize("text", ["1e-3", "1E-3", "0.001", "1.0e-3", "+1e-3"])
