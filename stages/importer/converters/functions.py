@@ -73,8 +73,8 @@ def _extreme(source: Source, weights: Mapping[int, torch.Tensor]) -> nn.Module:
 
 
 def _for_each(x: torch.Tensor, one: torch.Tensor) -> torch.Tensor:
-    """``one`` (1, …) as often as ``x`` has samples; torch.export reads no shape that is computed as a tensor."""
-    return one.expand(x.shape[0], *one.shape[1:])
+    """``one`` (1, …) as often as ``x`` has samples, made from ``x``: a value that depends on no input is a constant."""
+    return x.new_zeros((x.shape[0], *one.shape[1:]), dtype=one.dtype) + one
 
 
 FOR_EACH = Converter(("ForEach",), lambda source, weights: Function(source.operator, _for_each), data=(0, 1))
