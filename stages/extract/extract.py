@@ -16,7 +16,6 @@ from .absorb import absorptions
 from .confirm import Confirmation, confirm
 from .findings import Context, find
 from .guesses import guesses
-from .half import halved_keys, refuse_halved, widened
 from .make_plan import make_plan
 from .outputs import Placed, Wanted, WantedOutput, place_outputs, sources_of
 from .partial import Ends, compared_ends, ends_of, left_behind
@@ -39,14 +38,14 @@ class Extract:
         job, graph, imported = artifacts[Job], artifacts[NormalizedGraph], artifacts[ImportedModule]
         variables = artifacts[ExportedGraph].variables
         module = imported.module if job.module is None else job.module
-        halved = halved_keys(module, variables)
-        module = widened(module) if halved else module
+        own, module = module, in_dtype_of(module, imported.module)
         progress.step("reading the imported module")
         reference = read_reference(job, graph, imported)
         progress.step("aligning the modules")
         mapping = stated_of(job, list(module.state_dict()), list(variables))
         before = fronts(reference, graph.boundaries, untrained(job))
         found = search(module, reference, graph.outputs, before, stated=job.fit, mapping=mapping)
+        reference = found.reference
         absorbed = tuple(absorptions(found.alignment, found.reading, reference.reading))
         ends = ends_of(found)
         plan = make_plan(
@@ -55,12 +54,13 @@ class Extract:
             absorbed,
             imported.recipes,
             variables,
-            not_needed={**left_behind(ends, reference), **in_front(found.taken, reference)},
+            not_needed={**left_behind(ends, reference), **in_front(found.taken, reference.numbers)},
             allowed=mapping.allowed,
         )
         evidence = placements(plan, found.alignment, reference)
-        if halved:
-            refuse_halved(halved, plan.apply(variables), job.module_source)
+        plan = in_own_dtypes(plan, own)
+        state = plan.apply(variables)
+        refuse_overflow(plan, variables, state, job.module_source)
         refuse_wrong_hints(mapping, plan, evidence, job.module_source)
         progress.step("confirming on a second probe")
         inner = _reference_values(graph, reference, found.probe.kept)
@@ -81,7 +81,7 @@ class Extract:
         progress.step("applying the plan")
         return Extraction(
             plan=plan,
-            state=plan.apply(variables),
+            state=state,
             reading=found.reading,
             fit=Fit(found.trial.inputs, placed.fits, found.trial.options),
             not_given=placed.missing,

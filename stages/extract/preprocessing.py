@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -27,13 +27,13 @@ class Front:
         input: the Keras input that it is made of.
         port: the Keras layer that gives it.
         place: its name in the reference.
-        ops: names of the reference's operations that make it: they hold numbers that nobody trained.
+        variables: paths of the variables that it is made with: numbers that nobody trained.
     """
 
     input: str
     port: Boundary
     place: str
-    ops: frozenset[str]
+    variables: frozenset[str]
 
     @property
     def name(self) -> str:
@@ -67,25 +67,26 @@ def fronts(reference: Reference, boundaries: Sequence[Boundary], fixed: frozense
     names = dict(zip(inputs, (port.name for port in reference.ports), strict=False))
     made: dict[str, tuple[frozenset[str], frozenset[str]]] = {name: (frozenset({name}), frozenset()) for name in inputs}
     for name in reading.places:
-        reads, ops = _plain_step(reference, name, fixed)
+        reads, held = _plain_step(reference, name, fixed)
         if name not in made and reads and all(read in made for read in reads):
             made[name] = (
                 frozenset().union(*(made[read][0] for read in reads)),
-                ops.union(*(made[read][1] for read in reads)),
+                held.union(*(made[read][1] for read in reads)),
             )
     return tuple(_fronts(reference, boundaries, made, names))
 
 
 def _plain_step(reference: Reference, name: str, fixed: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
-    """(the values that ``name`` is made of, the operations that bring numbers nobody trained); none where trained."""
+    """(the values that ``name`` is made of, the variables that it is made with); none where somebody trained these."""
     reading = reference.reading
     op, glue = reading.ops.get(name), reading.glue.get(name)
     if op is not None:
-        plain = is_elementwise(op) and reference.variables_of(op) <= fixed
-        return ((op.reads,), frozenset({name})) if plain else ((), frozenset())
-    if glue is None or any(not reference.variables_of(reading.ops[held]) <= fixed for held in glue.parameters):
+        held = reference.variables_of(op)
+        return ((op.reads,), held) if is_elementwise(op) and held <= fixed else ((), frozenset())
+    if glue is None:
         return (), frozenset()
-    return glue.reads, frozenset(glue.parameters)
+    held = frozenset().union(*(reference.variables_of(reading.ops[parameter]) for parameter in glue.parameters))
+    return (glue.reads, held) if held <= fixed else ((), frozenset())
 
 
 def _fronts(
@@ -103,13 +104,16 @@ def _fronts(
             yield Front(names[source], boundary, place, made[place][1])
 
 
-def in_front(taken: Sequence[Front], reference: Reference) -> dict[str, str]:
-    """Path → why no key takes it, of the variables in front of what the module takes."""
+def in_front(taken: Sequence[Front], numbers: Iterable[str]) -> dict[str, str]:
+    """Path → why no key takes it: it belongs to what the module leaves to its caller, or has as a constant."""
+    own = "the module has it as numbers of its own, which agree"
     return {
-        path: f"belongs to the preprocessing in front of {front.name}, which the module leaves to its caller"
-        for front in taken
-        for name in front.ops
-        for path in reference.variables_of(reference.reading.ops[name])
+        **dict.fromkeys(numbers, own),
+        **{
+            path: f"belongs to the preprocessing in front of {front.name}, which the module leaves to its caller"
+            for front in taken
+            for path in front.variables
+        },
     }
 
 

@@ -31,6 +31,8 @@ class Reference:
         samples: Keras input name → the first of the user's samples, in Keras layout.
         places: boundary name → name of its value in ``reading``.
         seed: of every random number.
+        ids: names of the inputs that index a table: a probe has the user's own samples for them, as for integers.
+        numbers: paths of variables that are read as the numbers that they are, and not as something to be placed.
     """
 
     module: nn.Module
@@ -41,6 +43,8 @@ class Reference:
     samples: Mapping[str, Array]
     places: Mapping[str, str]
     seed: int
+    ids: frozenset[str] = frozenset()
+    numbers: frozenset[str] = frozenset()
 
     def layer_of(self, op: Op) -> str:
         """The Keras layer of an op: that of its first variable, else its place in the graph."""
@@ -56,7 +60,7 @@ class Reference:
 
     def inputs(self, spread: Spread) -> dict[str, Array]:
         """A probe's inputs, in Keras layout: random floats of the samples' shapes; their own integers, which index."""
-        return _inputs(self.samples, spread, self.seed)
+        return _inputs(self.samples, spread, self.seed, self.ids)
 
     def arguments(self, inputs: Mapping[str, Array]) -> list[torch.Tensor]:
         """Keras' inputs as the imported module takes them."""
@@ -86,14 +90,18 @@ class Reference:
         return (op.signature, tuple(sorted(recipes)), str(sorted(op.hyper.items())))
 
     def _constant(self, target: Reading) -> frozenset[str]:
-        """Ops without a variable, where the module has no op for them (``elementwise_affine=False``): glue."""
+        """Ops without a variable, where the module has no op for them (``elementwise_affine=False``): glue.
+
+        Likewise those whose variables are read as numbers.
+        """
         have = Counter(op.signature for op in target.ops.values())
         want = Counter(op.signature for op in self.reading.ops.values())
+        held = {name: self.variables_of(op) for name, op in self.reading.ops.items()}
         return frozenset(
             name
             for name, op in self.reading.ops.items()
-            if (want[op.signature] > have[op.signature] or op.kind == PARAMETER)
-            and not any(self.recipes[slot.key].variables for slot in op.slots.values() if slot.key in self.recipes)
+            if (held[name] and held[name] <= self.numbers)
+            or (not held[name] and (want[op.signature] > have[op.signature] or op.kind == PARAMETER))
         )
 
 
@@ -112,15 +120,25 @@ def read_reference(job: Job, graph: NormalizedGraph, imported: ImportedModule) -
     """Read the imported module on the probe's inputs."""
     samples = {name: array[: job.probe_samples] for name, array in job.inputs.items()}
     reading = read(imported.module, _arguments(graph.inputs, _inputs(samples, NARROW, job.seed)))
+    ids = _ids(reading, graph.inputs)
     places = _places(imported, reading)
     names = tuple(port.name for port in graph.outputs)
-    return Reference(imported.module, reading, imported.recipes, graph.inputs, names, samples, places, job.seed)
+    return Reference(imported.module, reading, imported.recipes, graph.inputs, names, samples, places, job.seed, ids)
 
 
-def _inputs(samples: Mapping[str, Array], spread: Spread, seed: int) -> dict[str, Array]:
+def _ids(reading: Reading, ports: Sequence[Port]) -> frozenset[str]:
+    """Inputs that index a table, as they are or as floats that Keras takes for integers."""
+    inputs = [name for name, place in reading.places.items() if place.startswith("input ")]
+    indexing = {source for op in reading.ops.values() if op.kind == "embedding" for source in op.sources}
+    return frozenset(port.name for name, port in zip(inputs, ports, strict=False) if name in indexing)
+
+
+def _inputs(
+    samples: Mapping[str, Array], spread: Spread, seed: int, ids: frozenset[str] = frozenset()
+) -> dict[str, Array]:
     found = {}
     for position, (name, array) in enumerate(samples.items()):
-        floating = np.issubdtype(array.dtype, np.floating)
+        floating = np.issubdtype(array.dtype, np.floating) and name not in ids
         # Far from the seeds of the ops' numbers (probe.py): an input must not hold what an op gives.
         drawn = random_values(array.shape, spread, (seed + 1) * 1_000_003 + position).numpy() if floating else array
         found[name] = drawn.astype(array.dtype)

@@ -97,6 +97,13 @@ def search(
     check_stated(signature, reference.ports, fronts, [port.name for port in outputs], stated)
     bench = _Bench(module, reference, outputs, fronts, mapping=mapping)
     found = _best(bench, signature, stated)
+    numbers = frozenset().union(*(front.variables for front in fronts))
+    if numbers and (found is None or _departs(found)):
+        plain = _best(
+            _Bench(module, replace(reference, numbers=numbers), outputs, fronts, mapping=mapping), signature, stated
+        )
+        if plain is not None and not _departs(plain):
+            return plain
     if stated.inputs and (found is None or not found.alignment.is_whole):
         free = _best(bench, signature, replace(stated, inputs={}))
         if found is None and free is not None:
@@ -125,6 +132,10 @@ def _best(bench: _Bench, signature: inspect.Signature, stated: Fit) -> Found | N
     if not found:
         found = [bench.align(way) for _, _, way in sorted(late, key=lambda each: (-each[0], each[1]))[:LATE]]
     return max(found, key=lambda each: each.alignment.score, default=None)
+
+
+def _departs(found: Found) -> bool:
+    return bool(found.alignment.departures or found.alignment.misplaced)
 
 
 def _reads_right(found: Found) -> bool:

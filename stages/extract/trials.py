@@ -26,7 +26,12 @@ from .arguments import Assignment
 from .preprocessing import Front
 
 #: torch's dtypes that a mask may be wanted in, and ids that Keras holds as floats.
-DTYPES: Mapping[str, tuple[str, ...]] = {"i": ("bool", "float32"), "u": ("bool", "float32"), "b": ("float32", "int64")}
+DTYPES: Mapping[str, tuple[str, ...]] = {
+    "i": ("bool", "float32"),
+    "u": ("bool", "float32"),
+    "b": ("float32", "int64"),
+    "f": ("int64",),
+}
 
 
 @dataclass(frozen=True)

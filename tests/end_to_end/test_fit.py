@@ -115,6 +115,60 @@ def test_preprocessing_that_only_the_module_has_is_an_error_and_said(before: Any
     assert f"the module preprocesses its input: {formula}; Keras does not do that" in errors
 
 
+class OwnNumbers(Net):
+    """Normalises by itself, with what Keras has in variables."""
+
+    def __init__(self, mean: np.ndarray, std: np.ndarray, *, buffers: bool) -> None:
+        super().__init__()
+        self.held = {"mean": torch.tensor(mean[:, None, None]), "std": torch.tensor(std[:, None, None])}
+        if buffers:
+            for name, value in self.held.items():
+                self.register_buffer(name, value)
+            self.held = {}
+        self.before = lambda x: (x - self._number("mean")) / self._number("std")
+
+    def _number(self, name: str) -> torch.Tensor:
+        return self.held[name] if self.held else getattr(self, name)
+
+    def forward(self, pixel_values: torch.Tensor) -> dict[str, Any]:  # type: ignore[override]
+        self.before = lambda x: (x - self._number("mean")) / self._number("std")
+        return super().forward(pixel_values)
+
+
+@pytest.mark.parametrize("buffers", [True, False], ids=["buffers", "constants"])
+def test_numbers_that_the_module_has_of_its_own_are_compared_with_those_of_keras(buffers: bool) -> None:
+    keras_model = model(layers.Normalization(name="norm"))
+    conversion = torchgraft.convert(keras_model, OwnNumbers(MEAN, STD, buffers=buffers), inputs=pictures())
+    assert conversion.verified
+    assert conversion.fit.inputs["pixel_values"].value == "image"
+    reasons = {left.name: left.reason for left in conversion.plan.unused}
+    assert "which agree" in reasons["norm/variance"]
+    try:
+        wrong = torchgraft.convert(keras_model, OwnNumbers(MEAN, STD * 1.01, buffers=buffers), inputs=pictures())
+    except torchgraft.MappingError:
+        return  # nothing of the module's is a mean or a variance of Keras
+    assert not wrong.verified
+
+
+def test_ids_that_keras_takes_as_floats_are_given_as_integers() -> None:
+    ids = keras.Input((6,), name="ids")
+    embedded = layers.GlobalAveragePooling1D()(layers.Embedding(9, 5)(ids))
+    keras_model = randomised(keras.Model(ids, layers.Dense(3)(embedded)))
+
+    class Ids(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.fc = nn.Embedding(9, 5), nn.Linear(5, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.fc(self.table(x).mean(1))
+
+    inputs = (np.arange(30).reshape(5, 6) % 9).astype("float32")
+    conversion = torchgraft.convert(keras_model, Ids(), inputs=inputs)
+    assert conversion.verified
+    assert conversion.fit.inputs["x"].dtype == "int64"
+
+
 def test_another_preprocessing_than_keras_is_an_error() -> None:
     conversion = torchgraft.convert(
         model(layers.Rescaling(1 / 255, name="scale")), Net(lambda x: x / 127.5 - 1), inputs=pictures()
