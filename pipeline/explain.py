@@ -65,7 +65,8 @@ def _made(key: str, recipe: Recipe, found: dict[str, Any]) -> Iterator[str]:
     lost = found.get("lost", [])
     yield "Candidates that lost:" if lost else "No other candidate fitted."
     for other in lost:
-        yield f"  {other['layer']} ({', '.join(other['variables'])}): {other['reason']}"
+        held = f" ({', '.join(other['variables'])})" if other["variables"] else ""
+        yield f"  {other['layer']}{held}: {other['reason']}"
 
 
 def _plan(folder: Path) -> Plan:

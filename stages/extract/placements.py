@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from ..base import Lost, Placement
 from ..plan import Plan
+from ..torch_graph import Op
 from .align import Alignment, Pair
 from .reference import Reference
+
+#: So many of the candidates that read other values are named, those next to it on either side in execution order.
+NAMED = 3
 
 
 def placements(plan: Plan, alignment: Alignment, reference: Reference) -> dict[str, Placement]:
@@ -14,6 +20,10 @@ def placements(plan: Plan, alignment: Alignment, reference: Reference) -> dict[s
     for pair in alignment.pairs.values():
         for slot in pair.target.slots.values():
             pairs.setdefault(slot.key, pair)
+    alike: dict[object, list[str]] = {}
+    for name, op in reference.reading.ops.items():
+        alike.setdefault(op.signature, []).append(name)
+    lost: dict[str, tuple[Lost, ...]] = {}
     found = {}
     for key, recipe in plan.recipes.items():
         pair = pairs.get(key)
@@ -21,16 +31,39 @@ def placements(plan: Plan, alignment: Alignment, reference: Reference) -> dict[s
             sentence = recipe.evidence[0] if recipe.evidence else "Keras has nothing for it"
             place = pair.target.place if pair else key.rpartition(".")[0]
             found[key] = Placement("constant", place, "", sentence)
-        else:
-            layer = reference.layer_of(pair.reference)
-            found[key] = Placement(pair.decided_by, pair.target.place, layer, pair.evidence, _lost(pair, reference))
+            continue
+        if pair.target.name not in lost:
+            lost[pair.target.name] = tuple(_lost(pair, reference, alike))
+        layer = reference.layer_of(pair.reference)
+        found[key] = Placement(pair.decided_by, pair.target.place, layer, pair.evidence, lost[pair.target.name])
     return found
 
 
-def _lost(pair: Pair, reference: Reference) -> tuple[Lost, ...]:
-    rivals = (reference.reading.ops[name] for name in pair.rivals)
-    return tuple(
-        Lost(reference.layer_of(op), tuple(sorted(reference.variables_of(op))), f"fits as well; decided by {reason}")
-        for op in rivals
-        for reason in [pair.decided_by]
-    )
+def _lost(pair: Pair, reference: Reference, alike: Mapping[object, list[str]]) -> Iterator[Lost]:
+    """Those that read the same, then those of the same kind and shape that do not."""
+    ops, chosen = reference.reading.ops, {op.name for op in pair.match.references}
+
+    def lost(op: Op, reason: str) -> Lost:
+        return Lost(reference.layer_of(op), tuple(sorted(reference.variables_of(op))), reason)
+
+    for name in dict.fromkeys((*pair.rivals, *pair.equals)):
+        if name not in chosen:
+            how = "decided by" if name in pair.rivals else "told apart by"
+            yield lost(ops[name], f"reads the same; {how} {_DECIDED[pair.decided_by]}")
+    told = {*chosen, *pair.rivals, *pair.equals}
+    family = alike.get(pair.reference.signature, [])
+    middle = family.index(pair.reference.name) if pair.reference.name in family else 0
+    other = [name for name in family[max(0, middle - NAMED) : middle + NAMED + 1] if name not in told]
+    more = len(family) - len(told & set(family)) - len(other)
+    reason = "the same kind and shape; reads other values" if pair.by_values else "the same kind and shape"
+    yield from (lost(ops[name], reason) for name in other)
+    if more > 0:
+        yield Lost(f"{more} more layers", (), reason)
+
+
+_DECIDED = {
+    "values": "what follows in the graph",
+    "structure": "the structure that follows",
+    "names": "the likeness of names",
+    "hint": "a hint",
+}

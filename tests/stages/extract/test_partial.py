@@ -215,6 +215,22 @@ def test_a_guess_in_a_module_that_departs_is_a_warning_with_the_hint():
     assert "hints:" in findings["warning"].fix
 
 
+def test_the_candidates_that_lost_are_kept_with_the_reason():
+    (lost,) = hinted(TwinHeads, {}).evidence["a.weight"].lost
+    assert (lost.layer, lost.variables) == ("two", ("two/bias", "two/weight"))
+    assert lost.reason.startswith("reads the same; ")
+    (lost,) = hinted(Twins, {"a": "two"}).evidence["a.weight"].lost
+    assert (lost.layer, lost.reason) == ("one", "reads the same; decided by a hint")
+
+    class Deep(Twins):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            first, second = (self.get_submodule(name) for name in self.names)
+            return second(F.pad(torch.relu(first(x)), (0, 2)))
+
+    (lost,) = hinted(Deep, {}).evidence["a.weight"].lost
+    assert lost.reason == "the same kind and shape; reads other values"
+
+
 def test_a_hint_that_values_contradict_is_not_followed():
     right = hinted(TwinHeads, {"a": "one"})
     assert str(right.plan["a.weight"]) == "one/weight"
