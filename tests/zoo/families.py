@@ -13,7 +13,10 @@ from zoo import (
     nasnet,
     pointnet,
     resnet,
+    seq2seq,
+    sequence_classifiers,
     tcn,
+    transformer_encoder,
     unet,
     vgg,
 )
@@ -21,6 +24,7 @@ from zoo.pair import Pair
 
 FAMILIES = (
     *(vgg, resnet, densenet, inception, mobilenet, convnext, nasnet),
-    *(unet, autoencoder, tcn, pointnet, mixer, multitask),  # written by hand
+    # written by hand:
+    *(unet, autoencoder, sequence_classifiers, seq2seq, tcn, pointnet, mixer, transformer_encoder, multitask),
 )
 PAIRS: tuple[Pair, ...] = tuple(pair for family in FAMILIES for pair in family.PAIRS)

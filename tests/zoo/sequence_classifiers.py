@@ -58,6 +58,12 @@ def probabilities(logits: torch.Tensor) -> list[torch.Tensor]:
 
 
 PAIRS = (
-    Pair("BiLSTM classifier → nn.LSTM of two layers", keras_lstm_classifier, LSTMClassifier, read=probabilities),
+    Pair(
+        "BiLSTM classifier → nn.LSTM of two layers",
+        keras_lstm_classifier,
+        LSTMClassifier,
+        read=probabilities,
+        findings=("softmax",),
+    ),
     Pair("GRU classifier → nn.GRU and a loop over nn.GRUCell", keras_gru_classifier, GRUClassifier),
 )
