@@ -24,7 +24,7 @@ from .expected import Expected
 from .fingerprint import fingerprint
 from .holdings import Holdings
 from .orders import Order
-from .pairs import Alignment, Match, Pair, given, reads_as
+from .pairs import AS_IT_IS, Alignment, Match, Pair, given, reads_as
 from .probe import Probe
 from .reference import Reference
 from .repair import Choices, Group, Trial, choices_before, trials
@@ -34,7 +34,7 @@ from .structure import downstream
 #: How often in a row a choice between equal candidates is taken back by another run, before the best stands.
 PATIENCE = 8
 #: Trials for one op that does not fit; fewer once others have been in vain. Ops that one trial may reach.
-TRIALS, REACHED = 400, 400
+TRIALS, REACHED = 800, 400
 NOTHING_STATED = Stated()
 #: What a choice between equal candidates rests on, as evidence calls it.
 DECIDED_BY = {"the structure that follows": "structure", "name": "names", "a hint": "hint"}
@@ -272,7 +272,7 @@ class _Attempt:
         hinted = [probed for probed in family if self._stated.hints(op, self._candidates.variables_of(probed.op))]
         pool, reason = (hinted, "is what a hint names") if hinted else (pool, reason)
         if not pool:
-            return None
+            return self._by_structure_in_parts(op, read)
         probed = next((probed for probed in pool if self._chosen.get(op.name) == probed.op.name), pool[0])
         if len(family) == 1 and not behind and not hinted:
             reason = "is the only one left of its shape"
@@ -291,6 +291,18 @@ class _Attempt:
             if each.op.signature == op.signature and each.op.sources == probed.op.sources
         )
         return Pair(op, match, False, evidence, rivals, "hint" if hinted else "structure", equals)
+
+    def _by_structure_in_parts(self, op: Op, read: torch.Tensor) -> Pair | None:
+        """As several ops that stand behind what it stands behind, or a part of one."""
+        matches = self._held.matches
+        ours = {matches[name].references[0].name if name in matches else name for name in op.sources}
+        theirs = [each.op for each in self._candidates.families.get(op.family, ()) if each.op.sources == ours]
+        found = self._candidates.matches(op, read, [(each, AS_IT_IS) for each in theirs], self._held) if theirs else []
+        if not op.mixes or not found:
+            return None
+        layer = self._reference.layer_of(found[0].references[0])
+        evidence = f"structure: {found[0].describe()}; what it reads is not what Keras layer {layer} reads"
+        return Pair(op, found[0], False, evidence, (), "structure", tuple(each.name for each in theirs))
 
     def _repaired(self, op: Op, pair: Pair | None) -> Pair | None:
         """``op`` by values, choices before it made otherwise; None where none of them helps."""

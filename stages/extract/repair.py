@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from ..torch_graph import PARAMETER, Op, Reading
 from .candidates import output_size
-from .orders import Order, orders
+from .orders import Order, by_head, by_head_and_otherwise, orders
 from .pairs import Match
 
 #: Ops that are looked at on the way back, and groups of equals and ops with an order among them.
@@ -103,8 +103,9 @@ def trials(
         yield from ({**first, **second} for first, second in itertools.product(one[:12], other[:12]))
     for group in assignments[:2]:
         for trial in group[:12]:
-            near = [op for op in found.ordered if op.name in trial]
-            yield from ({**trial, **more} for more in _ordered(near, trial, orders))
+            both = {op.name: trial.get(op.name, placed[op.name]) for op in found.ordered}
+            yield from ({**trial, **more} for more in _ordered(found.ordered, both, by_head))
+    yield from _ordered(found.ordered, placed, by_head_and_otherwise)
 
 
 def _ordered(
