@@ -60,7 +60,7 @@ def artifacts(
     recipes, variables = {}, {}
     paths: dict[int, str] = {}  # a tied tensor is one variable
     for key, tensor in traced.state_dict().items():
-        if key.endswith("num_batches_tracked"):
+        if not tensor.is_floating_point():  # a counter, or indices that the trace has made a constant
             recipes[key] = Recipe(Fill(0, tuple(tensor.shape), "int64"))
             continue
         path = paths.setdefault(tensor.data_ptr(), key.replace(".", "/"))
@@ -108,3 +108,18 @@ def run(module: nn.Module, extraction: Extraction, *inputs: np.ndarray) -> torch
     with torch.no_grad():
         made: torch.Tensor = module.eval()(*(torch.from_numpy(a) for a in inputs))
     return made
+
+
+def assert_grafted(reference: nn.Module, module: nn.Module, **inputs: np.ndarray) -> dict[str, str]:
+    """All placed without a finding of weight, and the module computes what the reference does; key → recipe."""
+    extraction = extract(reference, module, **inputs)
+    assert [str(finding) for finding in extraction.findings if finding.severity == "error"] == []
+    first = [
+        np.ascontiguousarray(np.moveaxis(a, -1, 1)) if a.ndim in (3, 4, 5) and a.dtype.kind == "f" else a
+        for a in inputs.values()
+    ]
+    ours = run(module, extraction, *first)
+    with torch.no_grad():
+        theirs = reference(*(torch.from_numpy(a) for a in first))
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=2e-5 * float(theirs.abs().max()))
+    return {key: str(recipe) for key, recipe in extraction.plan.recipes.items()}

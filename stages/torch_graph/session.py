@@ -41,7 +41,7 @@ class Session:
         self.index = {node.name: position for position, node in enumerate(self.nodes)}
         self.values: dict[str, Any] = {}
         self.position = -1
-        self._last_use = _last_uses(self.nodes, parts.hidden)
+        self._last_use = _last_uses(self.nodes, parts)
         self._depth: dict[str, int] = {}
         self._samples: dict[str, torch.Tensor] = {}
         self._entered: set[str] = set()
@@ -214,10 +214,16 @@ def _sample(value: torch.Tensor) -> torch.Tensor:
     return flat[:: max(1, flat.numel() // SAMPLED)][: SAMPLED + 1].clone()
 
 
-def _last_uses(nodes: Sequence[fx.Node], hidden: set[str]) -> dict[int, list[str]]:
-    """Position → names of the calls' values that nothing behind it takes; what a hidden call takes is its reader's."""
+def _last_uses(nodes: Sequence[fx.Node], parts: GraphParts) -> dict[int, list[str]]:
+    """Position → names of the calls' values that nothing behind it takes.
+
+    What a hidden call takes is its reader's. What is made of weights may be made again, and keeps what it is made of.
+    """
+    hidden = parts.hidden
     last: dict[str, int] = {}
     for position, node in enumerate(nodes):
+        if node.op == "call_function" and node.name not in parts.places and node.name not in hidden:
+            position = len(nodes)
         taken = [parent for parent in node.all_input_nodes if parent.name in hidden]
         for parent in (*node.all_input_nodes, *(each for inner in taken for each in inner.all_input_nodes)):
             last[parent.name] = position

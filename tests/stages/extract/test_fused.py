@@ -4,29 +4,13 @@ from __future__ import annotations
 
 import itertools
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch_pairs import extract, images, randomized, run
+from torch_pairs import assert_grafted, extract, images, randomized
 
 WIDTH, HEADS, STEPS = 12, 3, 5
-
-
-def assert_grafted(reference: nn.Module, module: nn.Module, **inputs: np.ndarray) -> dict[str, str]:
-    """All placed without a finding of weight, and the module computes what the reference does; key → recipe."""
-    extraction = extract(reference, module, **inputs)
-    assert [str(finding) for finding in extraction.findings if finding.severity == "error"] == []
-    first = [
-        np.ascontiguousarray(np.moveaxis(a, -1, 1)) if a.ndim in (3, 4, 5) and a.dtype.kind == "f" else a
-        for a in inputs.values()
-    ]
-    ours = run(module, extraction, *first)
-    with torch.no_grad():
-        theirs = reference(*(torch.from_numpy(a) for a in first))
-    torch.testing.assert_close(ours, theirs, rtol=0, atol=2e-5 * float(theirs.abs().max()))
-    return {key: str(recipe) for key, recipe in extraction.plan.recipes.items()}
 
 
 def attended(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
