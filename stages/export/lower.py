@@ -13,6 +13,7 @@ from ..onnx_functions import add_functions
 from ..plan import Array
 from .convert import TRACE_DOMAIN, onnx_from_function
 from .opaque import LOOP, SITE
+from .order import sort_by_execution
 from .recurrence import Loop
 from .scan import body_graph, name_in, scan_node, step_inputs
 from .trace import CallEnd, Traced
@@ -42,6 +43,8 @@ def lowered(proto: onnx.ModelProto, traced: Traced, model_name: str) -> ir.Model
     graph.opset_imports.pop("ai.onnx.ml", None)
     passes.RemoveUnusedNodesPass()(model)
     _drop_unused_weights(graph)
+    ends = {node.metadata_props[BOUNDARY_KEY]: node for node in graph if BOUNDARY_KEY in node.metadata_props}
+    sort_by_execution(graph, [ends[end.name] for end in traced.boundaries if end.name in ends])
     add_functions(model)
     _infer_shapes(model)
     return model

@@ -9,7 +9,7 @@ import torch
 from onnx2torch.onnx_node import OnnxNode
 from torch import nn
 
-from ..plan import Array, Fill, Recipe, Transpose
+from ..plan import Array, Fill, Recipe, Reshape, Transpose
 from .converters import CONVERTERS, DOMAIN
 from .weighted_graph import WeightedGraph
 
@@ -62,8 +62,12 @@ def _recipe(name: str, tensor: torch.Tensor, node: OnnxNode, weights: Mapping[st
     index = _held(node).get(name)
     value: str = "" if index is None or index >= len(node.input_values) else node.input_values[index]
     if value in weights:
-        turned = node.operation_type == "Gemm" and name == "weight" and not node.attributes.get("transB", 0)
-        return weights[value].then(Transpose((1, 0))) if turned else weights[value]
+        recipe = weights[value]
+        if node.operation_type == "Gemm" and name == "weight" and not node.attributes.get("transB", 0):
+            return recipe.then(Transpose((1, 0)))
+        if node.operation_type == "PRelu":  # (C, 1, 1) in the graph
+            return recipe.then(Reshape(recipe.shape, tuple(tensor.shape)))
+        return recipe
     array = tensor.numpy()
     if array.size and (array == array.flat[0]).all():
         return Recipe(Fill(array.flat[0].item(), array.shape, array.dtype.name)).because(

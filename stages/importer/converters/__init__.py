@@ -17,6 +17,7 @@ from .gather_nd import GATHER_ND
 from .group_normalization import GROUP_NORMALIZATION
 from .linear import LINEAR
 from .pooling import GLOBAL_MAX_POOL, PADDED_POOL
+from .prelu import PRELU
 from .reshape import RESHAPE
 from .scan import SCAN
 from .select import GATHER, SLICE, SPLIT
@@ -27,6 +28,7 @@ CONVERTERS: tuple[Converter, ...] = (
     CONV_TRANSPOSE,
     GROUP_NORMALIZATION,
     EMBEDDING,
+    PRELU,
     RESHAPE,
     SLICE,
     SPLIT,

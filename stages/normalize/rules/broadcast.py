@@ -5,10 +5,13 @@
    moving its array; a value whose only longer axes keep their order by a Reshape.
 3. Inputs of two different layouts: that which the nodes below wish for, else that of the first input, and the others
    are transposed.
-4. An input that only repeats a smaller value, in a shape that another input has already: that value (fill.py).
+4. PRelu stays on (N, C, …), as the exporter writes it: there its slopes are those of a PyTorch module.
+5. An input that only repeats a smaller value, in a shape that another input has already: that value (fill.py).
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import onnx_ir as ir
 
@@ -24,6 +27,8 @@ def rewrite(site: Site) -> list[Held]:
         return site.as_in_keras("the rank is not known")
     site.held = _not_repeated(site, shape)
     layout = common_layout(site, len(shape))
+    if site.node.op_type == "PRelu":
+        layout = replace(layout, perm=tuple(range(len(shape))))
     values = [_operand(site, index, layout) for index in range(len(site.held))]
     return site.emit(values, [layout])
 
