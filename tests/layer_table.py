@@ -17,6 +17,7 @@ from layer_rows.case import Case
 from layer_rows.convolutions import convolutions, depthwise, transposed
 from layer_rows.dense import dense
 from layer_rows.identities import augmentations, identities
+from layer_rows.images_and_signals import images_and_signals
 from layer_rows.merging import merging
 from layer_rows.normalisation import normalisation
 from layer_rows.own import own
@@ -41,6 +42,7 @@ ROWS = (
     preprocessing,
     own,
     attention,
+    images_and_signals,
     recurrent,
 )
 CASES: tuple[Case, ...] = tuple(one for rows in ROWS for one in rows())

@@ -9,6 +9,8 @@ import numpy as np
 from onnx.helper import tensor_dtype_to_np_dtype
 
 from .einsum import einsum
+from .fourier import FOURIER
+from .resize import RESIZING
 
 Handler = Callable[[Any, Any, str, Any], None]
 
@@ -94,4 +96,6 @@ TF_OPS: dict[str, Handler] = {
     "Log1p": log1p,
     "ReverseV2": reverse,
     "SelectV2": select,
+    **RESIZING,
+    **FOURIER,
 }

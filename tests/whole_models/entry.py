@@ -6,10 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 import onnx_ir as ir
 from first_stages import first_stages, imported_rows
 from keras_models import inputs_for
 from torchgraft.stages.base import ExportedGraph, NormalizedGraph, Verification
+
+UNUSED = "no output of the model depends on it"
 
 
 @dataclass(frozen=True)
@@ -22,12 +25,14 @@ class Entry:
         allowed: how many Transposes that move data a hand-written PyTorch model of this architecture has, from the
             Keras model.
         why: where it has them; empty where it has none.
+        inputs: (model, samples) → its inputs.
     """
 
     name: str
     make: Callable[[], keras.Model]
     allowed: Callable[[keras.Model], int] = lambda model: 0
     why: str = ""
+    inputs: Callable[[keras.Model, int], dict[str, np.ndarray]] = inputs_for
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Row:
         compared: how many layer and output values were compared, of each of the three runtimes' pairs.
         onnx, torch: the largest ``max|ours - theirs| / max|theirs|`` of ONNX Runtime (both graphs) and of the imported
             module over all layers and outputs.
-        different: names that do not agree, and those that are kept nowhere.
+        different: names that do not agree, and those that are kept nowhere although an output depends on them.
     """
 
     name: str
@@ -60,7 +65,7 @@ class Row:
 def surveyed(entry: Entry) -> Row:
     """Run stages 1 to 4, compare every boundary, count."""
     model = entry.make()
-    artifacts = first_stages(model, inputs_for(model, 2))
+    artifacts = first_stages(model, entry.inputs(model, 2))
     verification, graph = artifacts[Verification], artifacts[NormalizedGraph]
     rows = imported_rows(artifacts)
     different = [row.name for row in (*verification.agreements, *rows) if not row.agrees]
@@ -74,7 +79,7 @@ def surveyed(entry: Entry) -> Row:
         compared=len(rows),
         onnx=max(row.max_rel for row in verification.agreements),
         torch=max(row.max_rel for row in rows),
-        different=(*different, *graph.unkept),
+        different=(*different, *(name for name, why in graph.unkept.items() if why != UNUSED)),
     )
 
 

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from .applications import ENTRIES as APPLICATIONS
+from .backbones import ENTRIES as BACKBONES
 
-MODELS = (*APPLICATIONS,)
+MODELS = (*APPLICATIONS, *BACKBONES)

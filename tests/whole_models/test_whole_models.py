@@ -13,7 +13,7 @@ from whole_models.entry import Row, moving_transposes, surveyed
 from whole_models.models import MODELS
 
 # Seconds each; ResNet50 and MobileNetV2 are in the tests of stages 2 and 4.
-SMALL = ("ConvNeXtTiny", "EfficientNetB0", "MobileNetV3Small")
+SMALL = ("ConvNeXtTiny", "EfficientNetB0", "MobileNetV3Small", "keras_hub BERT", "keras_hub Llama", "keras_hub ViT")
 
 
 @pytest.mark.parametrize(

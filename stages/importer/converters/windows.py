@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
 from ...errors import UnsupportedError
+from ...plan import Array
 from .base import Converter, Source
 
 _TORCH_MODE = {"constant": "constant", "reflect": "reflect", "edge": "replicate"}
@@ -135,12 +137,21 @@ def _resize(source: Source, weights: Mapping[int, torch.Tensor]) -> nn.Module:
             where=source.outputs[0],
             fix='use interpolation="nearest" or "bilinear"',
         )
+    sizes = _sizes(source, figures) if by_scale else [int(size) for size in figures[2:]]
     return Resize(
         "nearest" if nearest else _LINEAR[spatial],
-        [float(scale) for scale in figures[2:]] if by_scale else None,
-        None if by_scale else [int(size) for size in figures[2:]],
+        None if sizes else [float(scale) for scale in figures[2:]],
+        sizes,
         None if nearest else coordinates == "align_corners",
     )
+
+
+def _sizes(source: Source, scales: Array) -> list[int] | None:
+    """What ``scales`` makes of the spatial sizes, rounded down as ONNX does; None where one of them is free."""
+    sizes = (source.shape(0) or ())[2:]
+    if any(size is None for size in sizes):
+        return None
+    return [int(np.float32(size or 0) * scale) for size, scale in zip(sizes, scales[2:], strict=True)]
 
 
 def _expand(source: Source, weights: Mapping[int, torch.Tensor]) -> nn.Module:

@@ -4,6 +4,7 @@
 2. An axis that changes its length is put in order first.
 3. Expand to a shape that is computed from the batch: 1 for each axis that stays, which ONNX reads as "as it is".
 4. Figures that are only known at run time: back to Keras' layout.
+5. Resize that interpolates: as the exporter has written it, on (N, C, …), which is all that PyTorch knows.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ def rewrite(site: Site) -> list[Held]:
         return site.as_in_keras("the rank changes or is not known")
     if site.node.op_type == "Expand":
         return _expand(site, source, target)
+    if _interpolates(site.node):
+        return site.as_in_keras("interpolation has the channels on axis 1")
     if any(site.constant(index) is None for index in figures):
         return site.as_in_keras("its figures are only known at run time")
     layout = _in_order_where_changed(site.view(0).layout, source, target)
@@ -67,11 +70,18 @@ def _arranged(layout: Layout, figures: Sequence[float]) -> list[float]:
     return [run[layout.physical_axis(position)] for run in runs for position in range(rank)]
 
 
+def _interpolates(node: ir.Node) -> bool:
+    mode = node.attributes.get("mode")
+    return node.op_type == "Resize" and mode is not None and mode.as_string() != "nearest"
+
+
 def wishes(node: ir.Node, index: int, layout: Layout) -> Layout | None:
     value = node.inputs[0]
     shape = None if value is None else shape_of(value)
     same_rank = shape is not None and len(shape) == len(layout.perm)
-    return layout.without_orders() if index == 0 and same_rank else None
+    if index or not same_rank:
+        return None
+    return Layout.plain(len(layout.perm)) if _interpolates(node) else layout.without_orders()
 
 
 WINDOWS = Rule("windows", ("Pad", "Resize", "Tile"), rewrite, wishes)
