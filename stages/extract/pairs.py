@@ -156,7 +156,8 @@ def given(op: Op, match: Match, reference: Probe, shape: Shape) -> torch.Tensor:
         bare = value.reshape(first.slots["value"].shape)
         return (bare if found.axes is None else bare.permute(found.axes)).reshape(shape)
     if found.axes is not None:
-        return value.permute(found.axes).reshape(shape)
+        # An embedding gives one axis more than the ids that it reads.
+        return value.permute(*found.axes, *range(len(found.axes), value.dim())).reshape(shape)
     whole = op.whole_output_shape(shape)
     if op.feature_axis is None or first.feature_axis is None or not _turns(op, match, value, whole):
         return op.finish(_refitted(value, whole), shape)
