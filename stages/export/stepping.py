@@ -4,7 +4,8 @@
    (N, T, …) → (N·T, …) → (N·T, …) → (N, T, …). That is the same wherever the layer treats its samples alike, which
    stage 3 shows.
 2. LSTMCell and GRUCell compute the same with ``implementation`` 1 (a product for each gate) and 2 (one for all):
-   traced, it is 2.
+   traced, it is 2. ConvLSTMCell has the first way only (keras/src/layers/rnn/conv_lstm.py); traced, it convolves for
+   all gates at once, as one written in PyTorch does.
 3. The states of a ``stateful`` layer are variables that Keras neither tracks nor saves. Every batch starts from them as
    they are: from the zeros of a new or loaded model, or after ``reset_state()``. Others are refused (refusals.py): what
    a sequence has left behind is no weight.
@@ -14,10 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.src.layers.rnn.conv_lstm import ConvLSTMCell
 
 from ..keras_layers import layer_paths
 
@@ -55,14 +58,38 @@ def runs_all_steps(layer: keras.Layer, args: tuple[Any, ...]) -> bool:
 @contextmanager
 def fused_gates(model: keras.Model) -> Iterator[None]:
     """Case 2, for the time."""
-    split = [cell for cell in layer_paths(model).values() if type(cell) in FUSING and cell.implementation == 1]
+    cells = layer_paths(model).values()
+    split = [cell for cell in cells if type(cell) in FUSING and cell.implementation == 1]
+    convolving = [cell for cell in cells if type(cell) is ConvLSTMCell and "call" not in vars(cell)]
     try:
         for cell in split:
             cell.implementation = 2
+        for cell in convolving:
+            cell.__dict__["call"] = partial(_convolved, cell)
         yield
     finally:
         for cell in split:
             cell.implementation = 1
+        for cell in convolving:
+            cell.__dict__.pop("call", None)
+
+
+def _convolved(cell: ConvLSTMCell, inputs: Any, states: Any, training: bool = False) -> Any:
+    """``ConvLSTMCell.call`` at inference, the convolutions of the four gates as one."""
+    before, carry = states
+    channels = -1 if cell.data_format == "channels_last" else 1
+    options = {"strides": cell.strides, "padding": cell.padding, "dilation_rate": cell.dilation_rate}
+    x = keras.ops.conv(inputs, cell.kernel, data_format=cell.data_format, **options)
+    if cell.use_bias:
+        shape = [1] * (cell.rank + 2)
+        shape[channels] = -1
+        x = x + keras.ops.reshape(cell.bias, shape)
+    h = keras.ops.conv(before, cell.recurrent_kernel, padding="same", data_format=cell.data_format)
+    entering, keeping, candidate, leaving = keras.ops.split(x + h, 4, axis=channels)
+    kept = cell.recurrent_activation(keeping) * carry
+    carry = kept + cell.recurrent_activation(entering) * cell.activation(candidate)
+    output = cell.recurrent_activation(leaving) * cell.activation(carry)
+    return output, [output, carry]
 
 
 def states_of(layer: keras.Layer) -> list[keras.Variable]:

@@ -125,6 +125,23 @@ class ResetBefore(nn.Module):
         return self.head(h)
 
 
+class Convolving(nn.Module):
+    """A convolutional LSTM, as there are many: one convolution for all gates of either input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of_input = nn.Conv2d(FEATURES, 4 * UNITS, 3, padding=1)
+        self.of_state = nn.Conv2d(UNITS, 4 * UNITS, 3, padding=1, bias=False)
+
+    def forward(self, clip: torch.Tensor) -> torch.Tensor:
+        h = c = clip.new_zeros(len(clip), UNITS, *clip.shape[-2:])
+        for t in range(clip.shape[1]):
+            i, f, g, o = (self.of_input(clip[:, t]) + self.of_state(h)).chunk(4, 1)
+            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+            h = o.sigmoid() * c.tanh()
+        return h
+
+
 PAIRS = {
     "nn.LSTM": (lstm, lambda: Last(nn.LSTM(FEATURES, UNITS, batch_first=True))),
     "nn.GRU": (gru, lambda: Last(nn.GRU(FEATURES, UNITS, batch_first=True))),
@@ -207,6 +224,20 @@ def test_the_second_bias_of_an_lstm_is_a_stated_zero() -> None:
     conversion = graft(lstm(), Last(nn.LSTM(FEATURES, UNITS, batch_first=True)))
     assert str(conversion.plan["rnn.bias_hh_l0"]) == "fill(0)"
     assert str(conversion.plan["rnn.bias_ih_l0"]) == "lstm/lstm_cell/bias"
+
+
+def test_a_convolutional_lstm_onto_a_cell_written_by_hand() -> None:
+    model = series(layers.ConvLSTM2D(UNITS, 3, padding="same"), shape=(3, 5, 6, FEATURES))
+    module = Convolving()
+    conversion = graft(model, module)
+    assert conversion.verified, [str(finding) for finding in conversion.findings]
+    kernel, recurrent, bias = (np.array(weight) for weight in model.get_weights())
+    assert np.array_equal(conversion.state_dict["of_input.weight"].numpy(), kernel.transpose(3, 2, 0, 1))
+    assert np.array_equal(conversion.state_dict["of_state.weight"].numpy(), recurrent.transpose(3, 2, 0, 1))
+    assert np.array_equal(conversion.state_dict["of_input.bias"].numpy(), bias)
+    lopsided = Convolving()
+    lopsided.of_state = nn.Conv2d(UNITS, 4 * UNITS, 3, padding="same", dilation=2, bias=False)
+    assert not graft(model, lopsided).verified
 
 
 def test_a_cell_of_fewer_gates_is_not_verified() -> None:
