@@ -64,13 +64,13 @@ class Conversion:
 
         Keys that are tied in the module are one tensor here.
         """
-        from ..stages.deliver import tensor_of
+        from ..stages.torch_graph import exact_tensor
 
         assert self.job.module is not None
         own = self.job.module.state_dict()
         state = self.artifacts[Extraction].state
         tensors = {
-            key: tensor_of(state[key]) if key in state else own[key].detach().contiguous().clone()
+            key: exact_tensor(state[key]) if key in state else own[key].detach().contiguous().clone()
             for key in self.plan.shapes
         }
         for first, *others in self.plan.ties:

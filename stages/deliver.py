@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from .base import Agreement, Comparison, ExportedGraph, Extraction, NormalizedGraph, Tolerance, Verification
 from .errors import ResourceError
-from .plan import Array
 
 if TYPE_CHECKING:
     import torch
@@ -28,16 +27,6 @@ ONNX = "model.onnx"
 ONNX_DATA = "model.onnx.data"
 # Protobuf ends at 2 GiB, and is slow to read long before.
 EXTERNAL_DATA_BYTES = 10**9
-
-
-def tensor_of(array: Array) -> torch.Tensor:
-    """The array as a tensor of its own memory, bit by bit; also bfloat16, which numpy has from ml_dtypes."""
-    import numpy as np
-    import torch
-
-    if array.dtype.name == "bfloat16":
-        return torch.from_numpy(np.ascontiguousarray(array).view(np.int16).copy()).view(torch.bfloat16)
-    return torch.from_numpy(np.array(array, order="C", copy=True))
 
 
 def write_state_dict(state_dict: Mapping[str, torch.Tensor], folder: Path) -> None:

@@ -24,7 +24,7 @@ from ..fit import Fit, OutputFit
 from ..fit.activations import activated
 from ..measure import agreement
 from ..plan import Array
-from ..torch_graph import Surroundings, as_tensor
+from ..torch_graph import Surroundings, as_tensor, floating_dtype
 from .accuracy import accuracy
 from .run_module import layers_of, outputs_of
 
@@ -44,7 +44,8 @@ class Compare:
         progress.step("comparing layers")
         kept = verification.keras.layers
         # Stage 3 may have kept fewer samples of each layer than were probed (see Run).
-        ours = layers_of(module, extraction, around, job.inputs, job.probe_samples)
+        read_in = floating_dtype(artifacts[ImportedModule].module)
+        ours = layers_of(module, extraction, around, job.inputs, job.probe_samples, dtype=read_in)
         ours = {name: array[: len(kept[name])] for name, array in ours.items() if name in kept}
         runs = {"keras": verification.keras, "onnxruntime": verification.normalized, "torch": Run(outputs, ours)}
         values = {name: run.layers for name, run in runs.items()}

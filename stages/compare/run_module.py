@@ -10,7 +10,18 @@ from torch import nn
 
 from ..base import AlignedLayer, Extraction, Progress
 from ..plan import Array, apply_moves
-from ..torch_graph import Surroundings, adapted, call_of_fit, fed, outputs_by_place, user_forward, working_copy
+from ..torch_graph import (
+    Surroundings,
+    adapted,
+    call_of_fit,
+    exact_tensor,
+    fed,
+    floating_dtype,
+    in_dtype,
+    outputs_by_place,
+    user_forward,
+    working_copy,
+)
 
 #: Samples that a forward call takes.
 BATCH = 32
@@ -18,7 +29,7 @@ BATCH = 32
 
 def state_tensors(extraction: Extraction) -> dict[str, torch.Tensor]:
     """The state as tensors that share memory with the arrays."""
-    return {key: torch.from_numpy(array) for key, array in extraction.state.items()}
+    return {key: exact_tensor(array, own=False) for key, array in extraction.state.items()}
 
 
 def outputs_of(
@@ -35,12 +46,17 @@ def outputs_of(
     gathered: dict[str, list[Array]] = {name: [] for name in extraction.fit.outputs}
     for start, chunk in _chunks(inputs, total):
         progress.step("running the module", start, total)
-        taken = fed(extraction.fit.inputs, around.values(extraction.fit, chunk))
+        taken = fed(extraction.fit.inputs, around.values(extraction.fit, chunk), floating_dtype(module))
         with torch.no_grad(), user_forward(module, taken):
-            made = outputs_by_place(twin, taken, state)
+            made = {place: _measurable(tensor) for place, tensor in outputs_by_place(twin, taken, state).items()}
         for name, fit in extraction.fit.outputs.items():
             gathered[name].append(around.output(name, fit, made[str(fit.place)]))
     return {name: np.concatenate(parts) for name, parts in gathered.items()}
+
+
+def _measurable(tensor: torch.Tensor) -> torch.Tensor:
+    """Half precision as float32, which numpy has and which holds every value of it."""
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
 def _chunks(inputs: Mapping[str, Array], total: int) -> Iterator[tuple[int, dict[str, Array]]]:
@@ -55,8 +71,13 @@ def layers_of(
     around: Surroundings,
     inputs: Mapping[str, Array],
     probe_samples: int,
+    *,
+    dtype: torch.dtype,
 ) -> dict[str, Array]:
-    """Boundary name → array in Keras layout, the first ``probe_samples`` samples, by the reading of the module."""
+    """Boundary name → array in Keras layout, the first ``probe_samples`` samples, by the reading of the module.
+
+    ``dtype`` is the floating type that the module was read in: the reference's.
+    """
     wanted: dict[str, list[AlignedLayer]] = {}
     for layer in extraction.layers:
         wanted.setdefault(layer.node, []).append(layer)
@@ -68,6 +89,7 @@ def layers_of(
 
     first = {name: array[:probe_samples] for name, array in inputs.items()}
     state = {**module.state_dict(), **state_tensors(extraction)}
-    taken = fed(extraction.fit.inputs, around.values(extraction.fit, first))
+    state = {key: in_dtype(tensor, dtype) for key, tensor in state.items()}
+    taken = fed(extraction.fit.inputs, around.values(extraction.fit, first), dtype)
     extraction.reading.run(taken, state, watch=watch)
     return found

@@ -12,8 +12,10 @@ from ..base import Artifacts, ExportedGraph, Extraction, ImportedModule, Job, No
 from ..errors import MappingError
 from ..fit import Fit, OutputFit
 from ..keras_layers import layer_paths
+from ..torch_graph import floating_dtype
 from .absorb import absorptions
 from .confirm import Confirmation, confirm
+from .dtypes import computing_in, in_dtype_of, in_own_dtypes, refuse_overflow
 from .findings import Context, find
 from .guesses import guesses
 from .make_plan import make_plan
@@ -35,6 +37,10 @@ class Extract:
     gives: ClassVar[type] = Extraction
 
     def run(self, artifacts: Artifacts, progress: Progress) -> Extraction:
+        with computing_in(floating_dtype(artifacts[ImportedModule].module)):
+            return self._run(artifacts, progress)
+
+    def _run(self, artifacts: Artifacts, progress: Progress) -> Extraction:
         job, graph, imported = artifacts[Job], artifacts[NormalizedGraph], artifacts[ImportedModule]
         variables = artifacts[ExportedGraph].variables
         module = imported.module if job.module is None else job.module

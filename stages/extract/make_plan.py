@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from ..errors import MappingError, UnsupportedError
+from ..errors import MappingError
 from ..plan import (
     Array,
     Computed,
@@ -93,7 +93,6 @@ def make_plan(
             + own_line(missing, shapes),
             details=table(missing, shapes, lost, draft.faults, alignment),
         )
-    _same_dtypes(module, draft.recipes)
     ordered = {key: draft.recipes[key] for key in shapes if key in draft.recipes}
     kept = tuple(LeftOver(key, shapes[key], reason) for key, reason in own.items())
     return Plan(ordered, known, shapes, tuple(unused), kept, ties)
@@ -216,18 +215,3 @@ def _unused(
 
 def _paths(recipes: Mapping[str, Recipe]) -> set[str]:
     return {variable.path for recipe in recipes.values() for variable in recipe.variables}
-
-
-def _same_dtypes(module: nn.Module, recipes: Mapping[str, Recipe]) -> None:
-    wrong = tuple(
-        f"{key}: {str(tensor.dtype).removeprefix('torch.')}, Keras has {recipes[key].dtype}"
-        for key, tensor in module.state_dict().items()
-        if key in recipes and str(tensor.dtype).removeprefix("torch.") != recipes[key].dtype
-    )
-    if wrong:
-        raise UnsupportedError(
-            f"{len(wrong)} keys have another dtype than their Keras variable",
-            where=type(module).__name__,
-            fix="give torchgraft the module in Keras' dtype (module.float()), and cast it afterwards",
-            details=wrong[:20],
-        )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import ml_dtypes  # noqa: F401 - with it numpy knows "bfloat16"
 import numpy as np
 
 from . import parse
@@ -87,8 +88,9 @@ class Computed:
         return f"({operands[0]} {self.formula[2]} {operands[1]})"
 
     def apply(self, variables: Mapping[str, Array]) -> Array:
-        operands = (operand.apply(variables).astype(self.dtype) for operand in self.operands)
-        return np.asarray(FORMULAS[self.formula](*operands), dtype=self.dtype)
+        with np.errstate(over="ignore"):  # what overflows is told by key, by whoever uses the result
+            operands = [operand.apply(variables).astype(self.dtype) for operand in self.operands]
+            return np.asarray(FORMULAS[self.formula](*operands), dtype=self.dtype)
 
     def restore(self, array: Array, write: Write) -> None:  # noqa: ARG002 - as every expression takes them
         raise ValueError(f"it was computed ({self.formula}) from what it does not tell apart: there is no way back")

@@ -7,7 +7,7 @@ from .op import CONVOLUTIONS, MOVEMENTS, NEUTRAL, NORMALISATIONS, PARAMETER, TRA
 from .read import ForwardError, read, user_forward, working_copy
 from .reading import AtOp, Glue, OpCall, Reading, State
 from .session import Session, WhatIf
-from .tensors import as_tensor
+from .tensors import as_tensor, exact_tensor, floating_dtype, in_dtype, numpy_dtype
 
 __all__ = [
     "CONVOLUTIONS",
@@ -32,8 +32,12 @@ __all__ = [
     "adapted",
     "as_tensor",
     "call_of_fit",
+    "exact_tensor",
     "fed",
+    "floating_dtype",
     "given",
+    "in_dtype",
+    "numpy_dtype",
     "outputs_by_place",
     "read",
     "user_forward",

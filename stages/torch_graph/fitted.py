@@ -12,7 +12,7 @@ from ..fit.activations import activated
 from ..plan import Array
 from .call import Call, tensors_in
 from .state import put_state
-from .tensors import as_tensor
+from .tensors import as_tensor, in_dtype
 
 
 def call_of_fit(fit: Fit) -> Call:
@@ -20,17 +20,22 @@ def call_of_fit(fit: Fit) -> Call:
     return Call(tuple(fit.inputs), fit.options)
 
 
-def fed(inputs: Mapping[str, InputFit], values: Mapping[str, Array]) -> list[torch.Tensor]:
+def fed(
+    inputs: Mapping[str, InputFit], values: Mapping[str, Array], floating: torch.dtype | None = None
+) -> list[torch.Tensor]:
     """What each argument takes. ``values``: name of a Keras input or layer → array, in Keras layout.
+
+    Floating ones are of the type ``floating``, torch's default one where it is None, unless the Fit states another.
 
     Raises:
         ValueError: a value does not fit the layout that is stated for it.
     """
-    return [_cast(as_tensor(laid(values[str(fit.value)], fit.layout)), fit.dtype) for fit in inputs.values()]
+    taken = floating or torch.get_default_dtype()
+    return [_cast(as_tensor(laid(values[str(fit.value)], fit.layout)), fit.dtype, taken) for fit in inputs.values()]
 
 
-def _cast(tensor: torch.Tensor, dtype: str | None) -> torch.Tensor:
-    return tensor.to(getattr(torch, dtype)) if dtype else tensor
+def _cast(tensor: torch.Tensor, stated: str | None, floating: torch.dtype) -> torch.Tensor:
+    return tensor.to(getattr(torch, stated)) if stated else in_dtype(tensor, floating)
 
 
 def given(fit: OutputFit, value: torch.Tensor, shape: Sequence[int | None]) -> torch.Tensor:

@@ -13,11 +13,11 @@ from torchgraft.stages.deliver import (
     PICKLE,
     SAFETENSORS,
     check_state_dict,
-    tensor_of,
     write_json,
     write_state_dict,
 )
 from torchgraft.stages.errors import ResourceError
+from torchgraft.stages.torch_graph import exact_tensor
 
 DTYPES = ["float16", "float32", "float64", "int8", "int32", "int64", "uint8", "bool"]
 
@@ -41,7 +41,7 @@ def state() -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_an_array_becomes_a_tensor_of_the_same_bits(dtype):
     array = np.arange(12).reshape(3, 4).astype(dtype).T
-    tensor = tensor_of(array)
+    tensor = exact_tensor(array)
     assert str(tensor.dtype) == f"torch.{dtype}"
     assert tensor.is_contiguous()
     np.testing.assert_array_equal(tensor.numpy(), array)
@@ -49,16 +49,16 @@ def test_an_array_becomes_a_tensor_of_the_same_bits(dtype):
 
 def test_bfloat16_keeps_its_bits():
     array = np.array([1.5, -0.0, np.nan, 3e38], dtype=ml_dtypes.bfloat16)
-    assert tensor_of(array).view(torch.int16).numpy().tolist() == array.view(np.int16).tolist()
+    assert exact_tensor(array).view(torch.int16).numpy().tolist() == array.view(np.int16).tolist()
 
 
 def test_a_scalar_stays_a_scalar():
-    assert tensor_of(np.zeros((), "int64")).shape == ()
+    assert exact_tensor(np.zeros((), "int64")).shape == ()
 
 
 def test_a_tensor_has_memory_of_its_own():
     array = np.zeros(3, "float32")
-    tensor = tensor_of(array)
+    tensor = exact_tensor(array)
     array[0] = 1
     assert tensor[0] == 0
 
