@@ -4,7 +4,8 @@
 2. Several ops that read the same, their outputs joined (a fused projection).
 3. A part of one op (a projection that Keras has fused).
 4. Two ops whose inputs are joined: the sum of their outputs.
-5. A parameter that enters glue reads nothing: any of its size, and what follows decides.
+5. Several calls of one layer at once, their samples one after the other or side by side (a siamese encoder).
+6. A parameter that enters glue reads nothing: any of its size, and what follows decides.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from .reference import Reference
 
 #: So many calls may be one fused one, out of so many that read the same.
 JOINED, AMONG = 6, 10
+#: So many calls of one layer may be one call on all their samples.
+TOGETHER = (2, 3, 4)
 
 
 class MarkIndex:
@@ -85,6 +88,8 @@ class Candidates:
         if first is not None and (again := self._again(first, alike, held)) is not None:
             return again
         free = [(each, order) for each, order in alike if held.is_free(each.name)]
+        if not alike and (together := list(self._together(op, read, held))):
+            return together
         if not op.mixes:
             return [Match((each,), order) for each, order in free]
         size = output_size(op)
@@ -131,6 +136,27 @@ class Candidates:
             perms = (p for p in itertools.permutations(range(len(theirs))) if tuple(theirs[a] for a in p) == shape)
             perm = next(perms, None) if len(theirs) == len(shape) <= 4 else None
             yield each, Arrangement(axes=perm)
+
+    def _together(self, op: Op, read: torch.Tensor, held: Holdings) -> Iterator[Match]:
+        """Calls of one layer, each on its part of the samples that ``op`` reads."""
+        index = self._index.get(op.family)
+        if index is None or op.kind == PARAMETER or read.dim() < 2:
+            return
+        ways = [(0, read.chunk(count)) for count in TOGETHER if read.shape[0] % count == 0]
+        ways += [(1, read.unbind(1))] if read.shape[1] in TOGETHER and read.dim() > 2 else []
+        for axis, parts in ways:
+            found: list[tuple[Op, Arrangement]] = []
+            for part in parts:
+                near = index.matching(fingerprint(part), counted=op.kind not in CONVOLUTIONS)
+                orders = ((each.op, arrangement(op, part, each.op, each.read)) for each in near)
+                fits = [(each, order) for each, order in orders if order is not None and held.is_free(each.name)]
+                found += fits[:1]
+            layers = {self.variables_of(each) for each, _ in found}
+            calls = {each.name for each, _ in found}
+            same = len(found) == len(calls) == len(parts) and len(layers) == 1
+            if same and _one_order([order for _, order in found]):
+                (first, order), *others = found
+                yield Match((first,), order, further=tuple(each for each, _ in others), axis=axis)
 
     def _sums(self, op: Op, read: torch.Tensor, held: Holdings) -> Iterator[Match]:
         """Two linear ops that give as much, whose inputs stand one after the other in what ``op`` reads."""

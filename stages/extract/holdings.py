@@ -34,7 +34,7 @@ class Holdings:
 
     def hold(self, op: Op, match: Match) -> None:
         self.matches[op.name] = match
-        for each in match.references:
+        for each in (*match.references, *match.further):
             self._holders[each.name] = self._holders.get(each.name, frozenset()) | {op.name}
         for slot in op.slots.values():
             owner, _ = self._keys.get(slot.key, (op.name, match))
@@ -44,7 +44,7 @@ class Holdings:
     def release(self, op: str) -> None:
         match = self.matches.get(op)
         if match is not None:
-            for each in match.references:
+            for each in (*match.references, *match.further):
                 self._holders[each.name] = self._holders.get(each.name, frozenset()) - {op}
 
     def is_free(self, reference: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,9 @@ class Match:
         order: of the features that they give, where it is another.
         part: from which to which of these features it gives, where it gives not all (q of a fused projection).
         sums: whether it reads their inputs one after the other instead, and gives the sum of their outputs.
+        further: later calls of the same Keras layer that it makes in one: their samples stand behind those of the first
+            (an encoder called once on ``cat([a, b])``), or beside them (``stack([a, b], 1)``).
+        axis: along which they stand.
     """
 
     references: tuple[Op, ...]
@@ -36,16 +39,31 @@ class Match:
     order: Order | None = None
     part: tuple[int, int] | None = None
     sums: bool = False
+    further: tuple[Op, ...] = ()
+    axis: int = 0
 
     @property
     def is_plain(self) -> bool:
         return len(self.references) == 1 and self.order is None and self.part is None
+
+    @property
+    def calls(self) -> tuple[Match, ...]:
+        """One match for each call of the Keras layer that it makes at once; itself where it is one."""
+        first = replace(self, further=())
+        return (first, *(replace(first, references=(each,)) for each in self.further))
+
+    def split(self, value: torch.Tensor) -> list[torch.Tensor]:
+        """The samples of each call."""
+        count = 1 + len(self.further)
+        return list(value.unbind(1)) if self.axis else list(value.chunk(count, 0))
 
     def describe(self) -> str:
         """What is unusual about it, for evidence."""
         words = []
         if len(self.references) > 1:
             words.append(f"{'the sum' if self.sums else 'the outputs'} of {len(self.references)} calls joined")
+        if self.further:
+            words.append(f"{1 + len(self.further)} calls of it at once")
         if self.order is not None:
             words.append(f"its features in another order, {self.order}")
         if self.part is not None:
@@ -133,6 +151,12 @@ def reads_as(op: Op, match: Match, read: torch.Tensor, reference: Probe) -> bool
     """Whether ``op``, reading ``read``, reads what ``match`` says."""
     if op.kind == PARAMETER:
         return True
+    if match.further:
+        parts = match.split(read)
+        calls = match.calls
+        return len(parts) == len(calls) and all(
+            map(reads_as, [op] * len(calls), calls, parts, [reference] * len(calls))
+        )
     theirs = [reference.ops[each.name].read for each in match.references]
     if not match.sums:
         return all(
@@ -150,6 +174,16 @@ def given(op: Op, match: Match, reference: Probe, shape: Shape) -> torch.Tensor:
 
     Example: a linear over (N·T, F) in the reference and over (N, T, F) in the target: (N·T, G) → (N, T, G).
     """
+    calls = match.calls
+    if len(calls) == 1:
+        return _given(op, match, reference, shape)
+    if match.axis:
+        return torch.stack([_given(op, each, reference, (shape[0], *shape[2:])) for each in calls], 1)
+    return torch.cat([_given(op, each, reference, (shape[0] // len(calls), *shape[1:])) for each in calls])
+
+
+def _given(op: Op, match: Match, reference: Probe, shape: Shape) -> torch.Tensor:
+    """What one call gives."""
     found, first = match.arrangement, match.references[0]
     value = reference.ops[first.name].given
     if op.kind == PARAMETER:

@@ -1,6 +1,7 @@
-"""The config states another way of feeding the module than its values tell.
+"""The config, or a name, states another way of feeding the module than its values tell.
 
 1. Under another way more operations read what their Keras layers read: both are said.
+2. Nothing is stated, and an argument that has the name of a Keras input takes another one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,13 @@ from .context import Context
 
 
 def feeding(context: Context) -> Iterable[Finding]:
-    """An error where what is stated is contradicted."""
+    """An error where what is stated is contradicted, a warning where names are."""
+    names = {port.name for port in context.reference.ports}
+    for argument, entry in context.found.trial.inputs.items():
+        own = argument.rpartition(".")[2]
+        if own in names and entry.value in names - {own}:
+            cause = f"the argument {argument} is used as Keras uses {entry.value}, and Keras has an input {own}, too"
+            yield Finding("warning", f"input {argument}", own, cause, "check which of them forward means")
     way = context.found.contradicted
     if way is None:
         return
