@@ -13,7 +13,7 @@ from pathlib import Path
 
 import h5py
 
-from ..errors import CorruptInputError, UsageError
+from ..errors import CorruptInputError, LockedError, UsageError
 from .saved_model_file import is_saved_model
 
 KERAS_SUFFIXES = (".keras",)
@@ -96,6 +96,7 @@ def check_format(path: Path) -> str:
 
     Raises:
         CorruptInputError: empty, truncated, damaged, or another format than the name says.
+        LockedError: somebody writes it.
         UsageError: a file that carries neither name nor content of a Keras model.
     """
     with path.open("rb") as file:
@@ -170,5 +171,9 @@ def _check_hdf5(path: Path) -> None:
         with h5py.File(path, "r"):
             pass
     except OSError as error:
+        if "lock file" in str(error):  # HDF5 locks what it writes (H5Pset_file_locking)
+            raise LockedError(
+                "another process has the file open for writing", where=str(path), fix="wait until it has closed it"
+            ) from None
         what = "truncated HDF5" if "truncated" in str(error) else "damaged HDF5"
         raise CorruptInputError(f"{what} ({error})", where=str(path), fix="save or copy the model again") from None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import zipfile
 
 import pytest
 from torchgraft.stages import load
-from torchgraft.stages.errors import CorruptInputError, UsageError
+from torchgraft.stages.errors import CorruptInputError, LockedError, UsageError
 from torchgraft.stages.load import gate
 
 
@@ -90,3 +92,19 @@ def test_the_stated_hash_must_hold(saved):
     gate.check_sha256(saved / "model.h5", gate.sha256_of(saved / "model.h5").upper())
     with pytest.raises(CorruptInputError, match="sha256"):
         gate.check_sha256(saved / "model.h5", "0" * 64)
+
+
+def test_row_24_a_file_that_somebody_writes_is_locked(saved, tmp_path):
+    shutil.copy(saved / "model.h5", tmp_path / "model.h5")
+    program = (
+        f"import h5py, sys\nfile = h5py.File({str(tmp_path / 'model.h5')!r}, 'r+')\nprint('open', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout.readline() == "open\n"
+        with pytest.raises(LockedError, match="open for writing"):
+            load.keras_model("model.h5", tmp_path)
+        writer.stdin.close()
+        writer.wait()
+    load.keras_model("model.h5", tmp_path)

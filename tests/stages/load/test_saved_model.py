@@ -204,3 +204,39 @@ def test_the_hash_of_a_folder_is_that_of_all_its_files(tmp_path):
     (tmp_path / "model" / "assets" / "words.txt").write_text("one")
     with pytest.raises(CorruptInputError, match="sha256"):
         trusted(tmp_path / "model", sha256=right)
+
+
+def test_a_plain_saved_model_goes_onto_a_hand_written_module(tmp_path):
+    """Through all six stages: its one layer has no inner ones to compare, its outputs are compared."""
+    import torch
+    import torchgraft
+    from torch import nn
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.head = nn.Conv2d(2, 5, 3, padding=1), nn.Linear(5, 4, bias=False)
+
+        def forward(self, image):
+            features = torch.relu(self.conv(image))
+            return {"features": features, "logits": self.head(features.mean((2, 3)))}
+
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.kernel = tf.Variable(RNG.normal(size=(3, 3, 2, 5)).astype("float32"), name="conv/kernel")
+    module.bias = tf.Variable(RNG.normal(size=5).astype("float32"), name="conv/bias")
+    module.head = tf.Variable(RNG.normal(size=(5, 4)).astype("float32"), name="head/kernel")
+
+    def call(image):
+        features = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(image, module.kernel, 1, "SAME"), module.bias))
+        return {"logits": tf.matmul(tf.reduce_mean(features, [1, 2]), module.head), "features": features}
+
+    function = tf.function(call, input_signature=[tf.TensorSpec([None, 6, 6, 2], tf.float32, name="image")])
+    tf.saved_model.save(module, str(tmp_path / "model"), signatures=function)
+    source = torchgraft.ModelSource(path=str(tmp_path / "model"), trust=True)
+    conversion = torchgraft.convert(source, Net())
+    assert conversion.verified, conversion.findings
+    weight = conversion.state_dict["conv.weight"].numpy()
+    assert np.array_equal(weight, module.kernel.numpy().transpose(3, 2, 0, 1))
+    assert "conv.kernel" in str(conversion.plan["conv.weight"])
