@@ -11,6 +11,7 @@ from torch import nn
 from ..base import Artifacts, ExportedGraph, Extraction, ImportedModule, Job, NormalizedGraph, Progress
 from ..errors import MappingError
 from ..fit import Fit, OutputFit
+from ..fit.names import LINEAR
 from ..keras_layers import layer_paths
 from ..torch_graph import floating_dtype
 from .absorb import absorptions
@@ -93,7 +94,7 @@ class Extract:
             not_given=placed.missing,
             ends=compared_ends(found, layers),
             layers=layers,
-            unaligned={**graph.unkept, **unaligned, **_skipped(found, unaligned)},
+            unaligned={**graph.unkept, **unaligned, **_left_to_caller(found, placed, unaligned)},
             findings=find(
                 Context(
                     found,
@@ -149,14 +150,21 @@ def _outputs(
     return placed
 
 
-def _skipped(found: Found, unaligned: Mapping[str, str]) -> dict[str, str]:
-    """Layer → why the module does not compute it, of those in front of what it takes."""
-    return {
+def _left_to_caller(found: Found, placed: Placed, unaligned: Mapping[str, str]) -> dict[str, str]:
+    """Layer → why the module does not compute it, of those in front of what it takes and behind what it gives."""
+    skipped = {
         front.name: f"preprocessing that the module leaves to its caller: it takes what {taken.name} gives"
         for taken in found.taken
         for front in found.fronts
-        if front.input == taken.input and front.name in unaligned
+        if front.input == taken.input
     }
+    for output, expected in zip(found.reference.outputs, found.expected, strict=True):
+        fit = placed.fits.get(output, OutputFit())
+        if output not in placed.guessed and (fit.value or fit.activation not in (None, LINEAR)):
+            behind = {name for name, place in found.reference.places.items() if place in expected.names}
+            reason = f"the module leaves it to its caller; done on what it gives, it is compared as the output {output}"
+            skipped |= dict.fromkeys(behind, reason)
+    return {name: reason for name, reason in skipped.items() if name in unaligned}
 
 
 def _reference_values(

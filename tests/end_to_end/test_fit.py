@@ -188,6 +188,9 @@ def test_the_printed_lines_are_a_config_that_does_the_same_again() -> None:
     again = torchgraft.convert(keras_model, Net(), inputs=pictures(), fit=lines)
     assert again.verified
     assert again.fit == found.fit
+    assert {reason.partition(" to its caller")[0] for reason in found.comparison.not_compared.values()} == {
+        "the module leaves it"
+    }
     assert found.comparison_json()["fit"] == lines
 
 
