@@ -140,10 +140,9 @@ def _own_outputs(module: nn.Module, inputs: Sequence[torch.Tensor]) -> list[torc
     computes with, can prove nothing.
     """
     twin = working_copy(module)
-    guard = UnwrittenWeights(dict(twin.named_parameters()), type(module).__name__)
     runs = []
     for seed in (0, 1):
-        with torch.no_grad(), user_forward(module, inputs), guard:
+        with torch.no_grad(), user_forward(twin, inputs):
             seed_generators(seed)
             result = twin(*(value.clone() for value in inputs))
         runs.append([leaf.clone() for leaf in pytree.tree_leaves(result) if isinstance(leaf, torch.Tensor)])
@@ -165,14 +164,17 @@ def _equal(first: torch.Tensor, second: torch.Tensor) -> bool:
 def user_forward(module: nn.Module, inputs: Sequence[torch.Tensor]) -> Iterator[None]:
     """What the user's ``forward`` raises inside becomes a ForwardError with the user's file and line.
 
-    Random generators stand afterwards as before.
+    Random generators stand afterwards as before; a write into a weight is refused before it happens.
     """
+    guard = UnwrittenWeights(dict(module.named_parameters()), type(module).__name__)
     try:
-        with kept_generators():
+        with kept_generators(), guard:
             yield
     except (Exception, SystemExit) as error:
         if isinstance(error, TorchgraftError):
             raise
+        if guard.refusal is not None:  # what is raised inside comes out of TorchScript as an error of its own
+            raise guard.refusal from None
         shapes = ", ".join(str(tuple(value.shape)) for value in inputs)
         happened = "called sys.exit" if isinstance(error, SystemExit) else f"{type(error).__name__}: {error}"
         raise ForwardError(

@@ -32,16 +32,18 @@ class UnwrittenWeights(TorchDispatchMode):
         super().__init__()
         self._keys = {tensor.untyped_storage().data_ptr(): key for key, tensor in parameters.items() if tensor.numel()}
         self._module = module
+        self.refusal: UnsupportedError | None = None
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         for tensor in written_arguments(func, args, kwargs or {}):
             key = self._keys.get(tensor.untyped_storage().data_ptr()) if tensor.numel() else None
             if key is not None:
                 name = str(func).removeprefix("aten.")
-                raise UnsupportedError(
+                self.refusal = UnsupportedError(
                     f"forward writes into its own parameter {key} ({name})",
                     where=self._module,
                     fix="compute with a changed copy; nn.Embedding(max_norm=…) writes: leave max_norm out, scale the "
                     "rows once after loading",
                 )
+                raise self.refusal
         return func(*args, **(kwargs or {}))

@@ -242,3 +242,8 @@ def test_a_forward_that_draws_random_numbers_is_not_deterministic(draw: Callable
 def test_a_lazy_module_is_told_what_it_lacks() -> None:
     with pytest.raises(MappingError, match=r"no shape yet .*: 0\.weight, 0\.bias"):
         read(nn.Sequential(nn.LazyLinear(4)), (X,))
+
+
+def test_what_torchscript_writes_is_refused_by_name() -> None:
+    with pytest.raises(UnsupportedError, match=r"writes into its own parameter 0\.weight"):
+        read(torch.jit.script(nn.Sequential(nn.Embedding(7, 6, max_norm=0.1))), (torch.arange(3),))
