@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -37,3 +38,19 @@ def matching(
     scale = np.sqrt(np.abs(count * squares)) + 1e-12  # no sum of so many elements exceeds it
     limits = np.array([0.0 if counted else np.inf, SAME * scale, SAME * (squares + 1e-12), SAME * (cubes + 1e-12)])
     return [int(i) for i in np.flatnonzero((np.abs(np.stack(among) - wanted) <= limits).all(axis=1))]
+
+
+class MarkIndex:
+    """Many fingerprints, among which those that match another are found in logarithmic time."""
+
+    def __init__(self, marks: Sequence[npt.NDArray[np.float64]]) -> None:
+        self._order = sorted(range(len(marks)), key=lambda position: marks[position][2])
+        self._marks = [marks[position] for position in self._order]
+        self._squares = [mark[2] for mark in self._marks]
+
+    def matching(self, wanted: npt.NDArray[np.float64], *, counted: bool = True) -> list[int]:
+        """What ``matching`` gives."""
+        slack = 2 * SAME * (wanted[2] + 1e-12)
+        low = bisect.bisect_left(self._squares, wanted[2] - slack)
+        high = bisect.bisect_right(self._squares, wanted[2] + slack)
+        return sorted(self._order[low + i] for i in matching(wanted, self._marks[low:high], counted=counted))

@@ -16,7 +16,7 @@ from ..base import AlignedLayer, Boundary, Port
 from ..plan import Array, Move, apply_moves
 from ..torch_graph import Reading
 from .arrange import close, moves_between
-from .fingerprint import fingerprint, matching
+from .fingerprint import MarkIndex, fingerprint
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ def layer_candidates(
     wanted: Mapping[str, torch.Tensor], marks: Mapping[str, npt.NDArray[np.float64]]
 ) -> dict[str, list[str]]:
     """Boundary name → names of the module's values that hold the same elements under the first probe."""
-    names, table = list(marks), list(marks.values())
-    return {boundary: [names[i] for i in matching(fingerprint(value), table)] for boundary, value in wanted.items()}
+    names, index = list(marks), MarkIndex(list(marks.values()))
+    return {boundary: [names[i] for i in index.matching(fingerprint(value))] for boundary, value in wanted.items()}
 
 
 def place_layers(
