@@ -210,7 +210,7 @@ def moves_between(source: torch.Tensor, wanted: torch.Tensor) -> tuple[Move, ...
     Example: source (N, C, H, W), wanted (N, H·W·C) → Transpose((0, 2, 3, 1)), Reshape(…). A batch that does not stand
     first in ``source``, (T, N, F), may only be turned.
     """
-    if source.numel() != wanted.numel() or not 0 < source.dim() <= 5:
+    if source.numel() != wanted.numel() or not 0 < source.dim() <= 6:
         return None
     shape = tuple(wanted.shape)
     for perm in itertools.permutations(range(source.dim())):
@@ -222,6 +222,7 @@ def moves_between(source: torch.Tensor, wanted: torch.Tensor) -> tuple[Move, ...
             continue
         moves: list[Move] = [] if perm == tuple(range(source.dim())) else [Transpose(perm)]
         return (*moves, *([] if tuple(turned.shape) == shape else [Reshape(tuple(turned.shape), shape)]))
-    if source.shape == wanted.shape and source.dim() == 2 and (order := feature_order(wanted, source)) is not None:
-        return (Reorder.along(1, order),)
+    if source.shape == wanted.shape and source.dim() > 1:
+        order = feature_order(wanted.flatten(0, -2), source.flatten(0, -2))
+        return None if order is None else (Reorder.along(source.dim() - 1, order),)
     return None

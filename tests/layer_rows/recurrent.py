@@ -149,9 +149,14 @@ def _wrappers() -> Iterator[Case]:
     yield case("distributed_masked", STEPS, layers.TimeDistributed, layers.Dense(next(units)), call=masked)
     yield case("distributed_conv", CLIP, layers.TimeDistributed, layers.Conv2D(5, (3, 2), padding="same"))
     yield case("distributed_norm", CLIP, layers.TimeDistributed, layers.BatchNormalization())
-    yield case("distributed_flatten", CLIP, layers.TimeDistributed, layers.Flatten())
+    yield case("distributed_flatten", CLIP, layers.TimeDistributed, layers.Flatten(), call=_behind)
     yield case("distributed_lstm", FRAMES, layers.TimeDistributed, layers.LSTM(5))
     yield case("distributed_model", CLIP, layers.TimeDistributed, _frame_model())
+
+
+def _behind(layer: layers.Layer, given: Any) -> Any:
+    """A Dense takes the order of what is flattened."""
+    return layers.Dense(4)(layer(given))
 
 
 def _bidirectional_states(layer: layers.Layer, given: Any) -> Any:
