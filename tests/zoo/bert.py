@@ -1,63 +1,81 @@
-"""BERT, DistilBERT, RoBERTa and ELECTRA of keras_hub onto transformers'. Traps: einsum kernels (hidden, heads, size) against
-Linear, positions added as a table against looked up, a pooler of its own, three inputs under other names.
+"""BERT and its kin of keras_hub onto transformers'. Traps: einsum kernels (hidden, heads, size) against Linear;
+positions added as a table against looked up; a pooler; inputs under other names; tanh GELU against the exact one.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from zoo.pair import Arrays, Pair, built
-from zoo.text import LENGTH, VOCABULARY, named, tokens
+from zoo.text import CONFIG, LENGTH, TEXT, last_hidden_state, named, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import keras
     import torch
     from torch import nn
 
-SIZES = {
-    "vocabulary_size": VOCABULARY,
-    "num_layers": 2,
-    "num_heads": 4,
-    "hidden_dim": 32,
-    "intermediate_dim": 64,
-    "max_sequence_length": LENGTH,
-}
-CONFIG = {
-    "vocab_size": VOCABULARY,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "max_position_embeddings": LENGTH,
-}
+
+def transformers(name: str, **options: Any) -> nn.Module:
+    import transformers
+
+    config = getattr(transformers, name.replace("Model", "Config"))
+    return getattr(transformers, name)(config(**options))
 
 
-def keras_bert() -> Any:
-    return built("keras_hub.models:BertBackbone", **SIZES)()
+def distil_bert() -> nn.Module:
+    return transformers(
+        "DistilBertModel", vocab_size=100, n_layers=2, n_heads=4, dim=32, hidden_dim=64, max_position_embeddings=LENGTH
+    )
 
 
-def bert(**options: Any) -> nn.Module:
-    from transformers import BertConfig, BertModel
+def keras_electra() -> keras.Model:
+    """Without the pooler, which transformers' ElectraModel has not."""
+    import keras
+    import keras_hub
 
-    return BertModel(BertConfig(**CONFIG, **options))
+    sizes = {name: value for name, value in TEXT.items() if name != "vocabulary_size"}
+    backbone = keras_hub.models.ElectraBackbone(vocab_size=100, embedding_dim=16, **sizes)
+    return keras.Model(backbone.inputs, backbone.outputs[1], name="electra")
 
 
 def with_segments(inputs: Arrays) -> Sequence[torch.Tensor]:
     return named(inputs, "token_ids", "padding_mask", "segment_ids")
 
 
+def with_mask(inputs: Arrays) -> Sequence[torch.Tensor]:
+    return named(inputs, "token_ids", "padding_mask")
+
+
 def pooled_and_sequence(result: Any) -> Sequence[torch.Tensor]:
     return [result.pooler_output, result.last_hidden_state]
 
 
+BERT = partial(
+    Pair, keras=built("keras_hub.models:BertBackbone", **TEXT), inputs=tokens, feed=with_segments,
+    read=pooled_and_sequence,
+)  # fmt: skip
 PAIRS = (
-    Pair(
+    BERT(
         "keras_hub BERT → transformers BertModel",
-        keras_bert,
-        lambda: bert(hidden_act="gelu_new"),
+        module=partial(transformers, "BertModel", hidden_act="gelu_new", **CONFIG),
+    ),
+    Pair(
+        "keras_hub DistilBERT → transformers DistilBertModel",
+        built("keras_hub.models:DistilBertBackbone", **TEXT),
+        distil_bert,
+        inputs=tokens,
+        feed=with_mask,
+        read=last_hidden_state,
+    ),
+    Pair(
+        "keras_hub ELECTRA → transformers ElectraModel",
+        keras_electra,
+        partial(transformers, "ElectraModel", embedding_size=16, hidden_act="gelu_new", **CONFIG),
         inputs=tokens,
         feed=with_segments,
-        read=pooled_and_sequence,
+        read=last_hidden_state,
     ),
 )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from zoo import (
     autoencoder,
+    bert,
     convnext,
     densenet,
+    gpt,
     inception,
     mixer,
     mobilenet,
@@ -15,15 +17,18 @@ from zoo import (
     resnet,
     seq2seq,
     sequence_classifiers,
+    t5_bart,
     tcn,
     transformer_encoder,
     unet,
     vgg,
+    vit,
 )
 from zoo.pair import Pair
 
 FAMILIES = (
     *(vgg, resnet, densenet, inception, mobilenet, convnext, nasnet),
+    *(bert, gpt, vit, t5_bart),
     # written by hand:
     *(unet, autoencoder, sequence_classifiers, seq2seq, tcn, pointnet, mixer, transformer_encoder, multitask),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from zoo.pair import Arrays
@@ -13,6 +13,23 @@ if TYPE_CHECKING:
     import torch
 
 VOCABULARY, LENGTH = 100, 12
+#: The sizes of a small text model, under keras_hub's names and under transformers'.
+TEXT = {
+    "vocabulary_size": VOCABULARY,
+    "num_layers": 2,
+    "num_heads": 4,
+    "hidden_dim": 32,
+    "intermediate_dim": 64,
+    "max_sequence_length": LENGTH,
+}
+CONFIG = {
+    "vocab_size": VOCABULARY,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "max_position_embeddings": LENGTH,
+}
 
 
 def tokens(model: keras.Model, samples: int, seed: int) -> Arrays:
@@ -31,8 +48,12 @@ def tokens(model: keras.Model, samples: int, seed: int) -> Arrays:
     return made
 
 
-def named(inputs: Arrays, *names: str) -> Sequence[torch.Tensor]:
-    """The inputs in the order in which the module's forward takes them, ids as int64."""
+def named(inputs: Arrays, *names: str | None) -> Sequence[Any]:
+    """The inputs in the order in which the module's forward takes them, ids as int64; None for what is left out."""
     import torch
 
-    return [torch.from_numpy(inputs[name].astype("int64")) for name in names]
+    return [None if name is None else torch.from_numpy(inputs[name].astype("int64")) for name in names]
+
+
+def last_hidden_state(result: Any) -> Sequence[torch.Tensor]:
+    return [result.last_hidden_state]
