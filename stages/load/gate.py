@@ -14,6 +14,7 @@ from pathlib import Path
 import h5py
 
 from ..errors import CorruptInputError, LockedError, UsageError
+from .budget import check_members
 from .saved_model_file import is_saved_model
 
 KERAS_SUFFIXES = (".keras",)
@@ -142,6 +143,7 @@ def _unknown(path: Path, what: str, magic: bytes) -> CorruptInputError:
 def _check_zip(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
+            check_members(archive, path)
             bad = archive.testzip()
             members = archive.namelist()
     except zipfile.BadZipFile as error:

@@ -115,6 +115,10 @@ def _judged(node: Mapping[str, Any], layer: str) -> Iterator[Violation]:
     if class_name in _RUNS_CODE:
         yield Violation(layer, class_name, _RUNS_CODE[class_name], refused=True, fix=f"{_TRUST}, or {FACTORY}")
         return
+    inner = node.get("config")
+    if isinstance(inner, Mapping) and isinstance(inner.get("vocabulary"), str):
+        reason = "its vocabulary is a path, whose content would be read into the model"
+        yield Violation(layer, class_name, reason, refused=True)
     if class_name == "TFOpLambda":
         function = str((node.get("config") or {}).get("function"))
         if not function.startswith(_ARITHMETIC) and function not in _REARRANGING:

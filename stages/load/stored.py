@@ -16,6 +16,7 @@ import h5py
 from ..errors import CorruptInputError, RefusedError
 from ..plan import Array, Shape
 from . import gate
+from .budget import check_arrays
 
 # Keras 3 keeps the optimizer's and the metrics' state beside the layers (keras/src/saving/saving_lib.py, _save_state).
 _NOT_OF_LAYERS = ("optimizer/", "_metrics/", "metrics/", "_compile_metrics/", "compile_metrics/", "_loss_tracker/")
@@ -93,10 +94,12 @@ def stored_weights(path: Path) -> StoredWeights:
     """Read a file of weights, whether or not it holds the architecture as well; errors as of ``stored_model``."""
     form = gate.check_format(path)
     try:
-        return _from_zip(path) if form == "keras" else _from_hdf5(path)
+        stored = _from_zip(path) if form == "keras" else _from_hdf5(path)
     except (KeyError, OSError, UnicodeDecodeError, AttributeError, RuntimeError) as error:
         what = f"the HDF5 structure is damaged ({type(error).__name__}: {error})"
         raise CorruptInputError(what, where=str(path), fix=_AGAIN) from error
+    check_arrays(stored)
+    return stored
 
 
 def stored_json(path: Path) -> Mapping[str, Any]:
