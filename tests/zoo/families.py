@@ -17,6 +17,7 @@ from zoo import (
     resnet,
     seq2seq,
     sequence_classifiers,
+    siamese,
     t5_bart,
     tcn,
     transformer_encoder,
@@ -30,6 +31,6 @@ FAMILIES = (
     *(vgg, resnet, densenet, inception, mobilenet, convnext, nasnet),
     *(bert, gpt, vit, t5_bart),
     # written by hand:
-    *(unet, autoencoder, sequence_classifiers, seq2seq, tcn, pointnet, mixer, transformer_encoder, multitask),
+    *(unet, autoencoder, sequence_classifiers, seq2seq, tcn, pointnet, mixer, siamese, transformer_encoder, multitask),
 )
 PAIRS: tuple[Pair, ...] = tuple(pair for family in FAMILIES for pair in family.PAIRS)
