@@ -10,10 +10,9 @@
 
 from __future__ import annotations
 
-import bisect
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +20,7 @@ import torch
 
 from ..torch_graph import CONVOLUTIONS, PARAMETER, Op
 from .arrange import Arrangement, arrangement, as_rows, close
-from .fingerprint import fingerprint, matching
+from .fingerprint import MarkIndex, fingerprint
 from .holdings import Holdings
 from .pairs import Match
 from .probe import Probe, ProbedOp
@@ -33,22 +32,15 @@ JOINED, AMONG = 6, 10
 TOGETHER = (2, 3, 4)
 
 
-class MarkIndex:
-    """Ops by the fingerprint of what they read, found in logarithmic time."""
+class ReadIndex:
+    """Ops by the fingerprint of what they read."""
 
-    def __init__(self, ops: Iterable[ProbedOp]) -> None:
-        self._ops = sorted(ops, key=lambda each: each.mark[2])
-        self._squares = [each.mark[2] for each in self._ops]
-        self._order = {each.op.name: position for position, each in enumerate(ops)}
+    def __init__(self, ops: Sequence[ProbedOp]) -> None:
+        self._ops, self._index = ops, MarkIndex([each.mark for each in ops])
 
     def matching(self, mark: npt.NDArray[np.float64], *, counted: bool) -> list[ProbedOp]:
         """Those that read the same numbers in any order, in execution order."""
-        slack = 2e-5 * mark[2] + 1e-12
-        low = bisect.bisect_left(self._squares, mark[2] - slack)
-        high = bisect.bisect_right(self._squares, mark[2] + slack)
-        near = self._ops[low:high]
-        found = [near[i] for i in matching(mark, [each.mark for each in near], counted=counted)]
-        return sorted(found, key=lambda each: self._order[each.op.name])
+        return [self._ops[position] for position in self._index.matching(mark, counted=counted)]
 
 
 class Candidates:
@@ -60,7 +52,7 @@ class Candidates:
         for each in probed.ops.values():
             families.setdefault(each.op.family, []).append(each)
         self.families = families
-        self._index = {family: MarkIndex(ops) for family, ops in families.items() if family[0] != PARAMETER}
+        self._index = {family: ReadIndex(ops) for family, ops in families.items() if family[0] != PARAMETER}
         self._variables: dict[str, frozenset[str]] = {}
 
     def variables_of(self, op: Op) -> frozenset[str]:

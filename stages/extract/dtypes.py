@@ -44,8 +44,9 @@ def in_own_dtypes(plan: Plan, module: nn.Module) -> Plan:
         UnsupportedError: numbers for integers, or the other way round.
     """
     recipes, wrong = {}, []
+    held = module.state_dict()
     for key, recipe in plan.recipes.items():
-        tensor = module.state_dict()[key]
+        tensor = held[key]
         wanted = numpy_dtype(tensor.dtype)
         if wanted == recipe.dtype:
             recipes[key] = recipe

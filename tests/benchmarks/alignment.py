@@ -2,9 +2,9 @@
 
     python tests/benchmarks/alignment.py [--layers 100 1000 5000]
 
-Each size in its own process: the seconds of the processor that ``torch.export`` takes to trace both modules, those of all
-the rest of stage 5 (probes, pairs, Plan, confirmation), and the largest resident memory above that before. The exponent
-is that of the least-squares line through the logarithms of size and cost.
+Each size in its own process: the seconds of the processor that ``torch.export`` takes to trace both modules, those of
+all the rest of stage 5 (probes, pairs, Plan, confirmation), and the largest resident memory above that before. The
+exponent is that of the least-squares line through the logarithms of size and cost.
 """
 
 from __future__ import annotations
