@@ -226,6 +226,19 @@ def test_the_second_bias_of_an_lstm_is_a_stated_zero() -> None:
     assert str(conversion.plan["rnn.bias_ih_l0"]) == "lstm/lstm_cell/bias"
 
 
+@pytest.mark.parametrize(
+    "write", [lambda: Last(nn.GRU(FEATURES, UNITS, batch_first=True)), lambda: Loop(nn.GRUCell(3, 4))]
+)
+def test_what_nn_gru_cannot_be_is_a_finding_with_place_cause_and_fix(write) -> None:
+    conversion = graft(series(layers.GRU(UNITS, reset_after=False, name="gru"), layers.Dense(2)), write())
+    assert not conversion.verified
+    first = conversion.findings[0]
+    assert (first.severity, first.place in ("rnn", "cell"), first.layer) == ("error", True, "gru")
+    assert "reset_after=False" in first.cause
+    assert "F.linear(r * h, weight_n)" in first.fix
+    assert not any("reset_after" in finding.cause for finding in graft(gru(), write()).findings)
+
+
 def test_a_convolutional_lstm_onto_a_cell_written_by_hand() -> None:
     model = series(layers.ConvLSTM2D(UNITS, 3, padding="same"), shape=(3, 5, 6, FEATURES))
     module = Convolving()

@@ -14,7 +14,7 @@ from keras import layers
 
 from .case import VECTOR, Case, case
 
-STEPS, FRAMES, CLIP, SHORT = (4, 6), (4, 9, 3), (3, 7, 8, 3), (3, 5, 4, 6, 2)
+STEPS, FRAMES, CLIP, SHORT = (3, 6), (4, 9, 3), (3, 7, 8, 3), (3, 5, 4, 6, 2)
 
 
 @keras.saving.register_keras_serializable("layer_rows")

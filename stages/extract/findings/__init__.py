@@ -19,9 +19,11 @@ from .geometry import geometries
 from .layout import layouts
 from .output import outputs
 from .preprocessing import preprocessing
+from .recurrence import recurrences
 
 CHECKERS: tuple[Callable[[Context], Iterable[Finding]], ...] = (
     feeding,
+    recurrences,
     departures,
     geometries,
     epsilons,
