@@ -20,6 +20,7 @@ from ..plan import Reorder, Shape
 from ..torch_graph import PARAMETER, Op, OpCall, Reading, Session, State, WhatIf
 from .arrange import Arrangement, as_rows, likeliest_features
 from .candidates import Candidates
+from .exchange import Exchange
 from .expected import Expected
 from .fingerprint import fingerprint
 from .holdings import Holdings
@@ -384,10 +385,11 @@ class _Attempt:
             changed[name] = given(self._target.ops[name], match, self._probed, self._shapes[name])
         run = WhatIf(self._session, lambda name: self._given(name, held), changed)
         moved: dict[str, Pair] = {}
-        reached = 0
+        exchange = Exchange(self._target.ops, self._found.pairs, held)
+        reached = list(trial)
         while (name := run.next_op()) is not None:
-            reached += 1
-            if reached > REACHED:
+            reached.append(name)
+            if len(reached) > REACHED:
                 return False
             op = self._target.ops[name]
             read = op.canonical_input(run.value(op.reads))
@@ -399,17 +401,21 @@ class _Attempt:
                     continue
                 run.put(name, self._session.own(self._session.nodes[self._session.index[name]], _Pulled(run)))
                 continue
-            if reads_as(op, before.match, read, self._probed) or not before.by_values:
+            as_before = reads_as(op, before.match, read, self._probed) or not before.by_values
+            if as_before and not exchange.is_loose(name):
                 continue
-            held.release(name)
-            pair = self._by_values(op, read, held)
-            if pair is None:
+            if (pair := self._placed_again(op, read, held, exchange, reached)) is None:
                 return False
-            held.hold(op, pair.match)
             moved[name] = pair
             run.put(name, given(op, pair.match, self._probed, self._shapes[name]))
-        if not succeeded(run):
+        if not exchange.end() or not succeeded(run):
             return False
+        self._accept(trial, moved, held)
+        run.commit()
+        return True
+
+    def _accept(self, trial: Trial, moved: Mapping[str, Pair], held: Holdings) -> None:
+        """What a trial has assigned, and what has moved by it, becomes so."""
         self._held.take(held)
         for name, match in trial.items():
             pair = self._found.pairs[name]
@@ -421,8 +427,20 @@ class _Attempt:
         for name, pair in moved.items():
             self._found.pairs[name] = pair
             self._join_group(self._target.ops[name], pair)
-        run.commit()
-        return True
+
+    def _placed_again(
+        self, op: Op, read: torch.Tensor, held: Holdings, exchange: Exchange, reached: Sequence[str]
+    ) -> Pair | None:
+        """By values, under a trial; where others hold all that it could be, those behind ``reached`` let go of it."""
+        held.release(op.name)
+        pair = self._by_values(op, read, held)
+        if pair is None and not exchange.begun:
+            exchange.begin(reached)
+            pair = self._by_values(op, read, held)
+        if pair is not None:
+            held.hold(op, pair.match)
+            exchange.settle(op.name)
+        return pair
 
     def _is_unplaced(self, op: Op) -> bool:
         return op in self._found.unplaced or op in self._found.own

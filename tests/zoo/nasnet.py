@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def told(module: nn.Module) -> None:
     """Each max pooling behind a padding with zeros."""
-    from timm.layers import MaxPool2dSame
+    from timm.layers.pool2d_same import MaxPool2dSame
     from timm.layers.padding import pad_same
     from torch import nn
 

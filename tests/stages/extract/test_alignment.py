@@ -818,3 +818,29 @@ def test_a_causal_convolution_may_pad_both_ends_and_cut_its_output(cut: bool) ->
         assert not extraction.findings
     else:  # cut at the wrong end
         assert any(finding.severity == "error" for finding in extraction.findings)
+
+
+class Cell(nn.Module):
+    """Branches of several layers that read the same and have the same shapes; only what they are added to differs."""
+
+    def __init__(self, first: str = "a", second: str = "b") -> None:
+        super().__init__()
+        self.stem, self.head = nn.Conv2d(3, 4, 1), nn.Conv2d(8, 5, 1)
+        for name in (first, second):
+            block = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4))
+            setattr(self, name, block)
+        self.order = (first, second)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        branches = {name: getattr(self, name)(x) for name in self.order}
+        return self.head(torch.cat([branches["a"] + x, branches["b"].relu()], 1))
+
+
+def test_branches_of_several_layers_are_exchanged_as_wholes() -> None:
+    reference = randomized(Cell())
+    module = Cell("b", "a")  # runs the other branch first
+    extraction = extract(reference, module, x=images(4, 6, 5, 3))
+    assert not extraction.findings
+    assert {str(extraction.plan[f"{name}.3.weight"]) for name in "a"} == {"a/3/weight"}
+    assert str(extraction.plan["b.0.weight"]) == "b/0/weight"
