@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .align import Alignment, Pair, aligned_with
+from .align import aligned_with
+from .pairs import Alignment, Pair
 from .search import Found
 from .stated import Stated
 

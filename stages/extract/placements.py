@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from ..base import Lost, Placement
 from ..plan import Plan
 from ..torch_graph import Op
-from .align import Alignment, Pair
+from .pairs import Alignment, Pair
 from .reference import Reference
 
 #: So many of the candidates that read other values are named, those next to it on either side in execution order.
@@ -26,16 +26,16 @@ def placements(plan: Plan, alignment: Alignment, reference: Reference) -> dict[s
     lost: dict[str, tuple[Lost, ...]] = {}
     found = {}
     for key, recipe in plan.recipes.items():
-        pair = pairs.get(key)
-        if pair is None or not recipe.variables:
+        by = pairs.get(key)
+        if by is None or not recipe.variables:
             sentence = recipe.evidence[0] if recipe.evidence else "Keras has nothing for it"
-            place = pair.target.place if pair else key.rpartition(".")[0]
+            place = by.target.place if by else key.rpartition(".")[0]
             found[key] = Placement("constant", place, "", sentence)
             continue
-        if pair.target.name not in lost:
-            lost[pair.target.name] = tuple(_lost(pair, reference, alike))
-        layer = reference.layer_of(pair.reference)
-        found[key] = Placement(pair.decided_by, pair.target.place, layer, pair.evidence, lost[pair.target.name])
+        if by.target.name not in lost:
+            lost[by.target.name] = tuple(_lost(by, reference, alike))
+        layer = reference.layer_of(by.reference)
+        found[key] = Placement(by.decided_by, by.target.place, layer, by.evidence, lost[by.target.name])
     return found
 
 

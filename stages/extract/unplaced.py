@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..plan import LeftOver, Shape
-from .align import Alignment
+from .pairs import Alignment
 
 
 def table(

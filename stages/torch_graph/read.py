@@ -70,12 +70,11 @@ def read(module: nn.Module, inputs: Sequence[torch.Tensor]) -> Reading:
     try:
         with torch.no_grad(), kept_generators(), _quiet(), SpelledOut():
             reading: Reading = ExportedReading(torch.export.export(working_copy(module), tuple(inputs), strict=False))
+        if _is_faithful(reading, module, inputs, expected):
+            return reading
         refusal = "torch.export: the graph does not compute what the module computes"
     except Exception as error:  # noqa: BLE001 - torch.export raises whatever the tracing met; a recording answers it
         refusal = f"torch.export: {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
-    else:
-        if _is_faithful(reading, module, inputs, expected):
-            return reading
     try:
         reading = RecordedReading(working_copy(module), inputs)
         same = _is_faithful(reading, module, inputs, expected)

@@ -162,11 +162,11 @@ def _follow_modules(module: nn.Module) -> list[str]:
     return stack
 
 
-class _Calls(TorchDispatchMode):
+class _Calls(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Gives every call, with its site, to ``at_call``: (site, operator, args, kwargs) → what the call gives."""
 
     def __init__(self, stack: list[str], at_call: Any) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._stack, self._at_call = stack, at_call
         self._counts: Counter[tuple[str, str]] = Counter()
 
@@ -176,7 +176,7 @@ class _Calls(TorchDispatchMode):
         return self._at_call((*place, self._counts[place]), func, args, kwargs or {})
 
 
-class _Recorder(_Calls):
+class _Recorder(_Calls):  # type: ignore[no-untyped-call]
     """Writes the calls of one run as an fx graph.
 
     Attributes:
@@ -222,9 +222,8 @@ class _Recorder(_Calls):
         results = list(made) if isinstance(made, tuple | list) else [made]
         if not any(isinstance(value, torch.Tensor) for value in results):
             return made  # ``.item()``: what follows is Python
-        node = self._sited(
-            site, self.graph.create_node("call_function", func, *taken, name=func.overloadpacket.__name__)
-        )
+        name = func.overloadpacket.__name__
+        node = self._sited(site, self.graph.create_node("call_function", func, taken[0], taken[1], name))
         if isinstance(made, torch.Tensor):
             self._bind(made, node)
             return made

@@ -21,7 +21,7 @@ def written_arguments(func: OpOverload, args: tuple[Any, ...], kwargs: Mapping[s
             yield from (leaf for leaf in pytree.tree_leaves(value) if isinstance(leaf, torch.Tensor))
 
 
-class UnwrittenWeights(TorchDispatchMode):
+class UnwrittenWeights(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While it is on, a call that would write into one of these parameters is refused before it does.
 
     The weights of a working copy are the user's own memory; and a module whose forward changes its weights computes
@@ -29,7 +29,7 @@ class UnwrittenWeights(TorchDispatchMode):
     """
 
     def __init__(self, parameters: Mapping[str, torch.Tensor], module: str) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._keys = {tensor.untyped_storage().data_ptr(): key for key, tensor in parameters.items() if tensor.numel()}
         self._module = module
         self.refusal: UnsupportedError | None = None
