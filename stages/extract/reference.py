@@ -106,13 +106,13 @@ class Reference:
 
 
 def _taken_otherwise(ours: Reading, theirs: Reading) -> list[str]:
-    """Elementwise calls that the other side has not, where it has a parameter of their size that enters glue."""
+    """Elementwise calls that the other side has not, where it has a parameter of its size that enters glue."""
     signatures = {op.signature for op in theirs.ops.values()}
     entering = {math.prod(op.slots["value"].shape) for op in theirs.ops.values() if op.kind == PARAMETER}
     return [
         name
         for name, op in ours.ops.items()
-        if op.is_elementwise and op.signature not in signatures and math.prod(op.slots["operand"].shape) in entering
+        if op.is_elementwise and op.signature not in signatures and op.slots["operand"].size in entering
     ]
 
 

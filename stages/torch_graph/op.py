@@ -63,12 +63,19 @@ class Slot:
         shape: in canonical form.
         moves: from the tensor under ``key``, or that section of it, to the canonical form.
         section: which positions of the tensor it is, where it is not all of it (``in_proj_weight[:E]``).
+        whole: how many elements the tensor under ``key`` has, where it is a section.
     """
 
     key: str
     shape: Shape
     moves: tuple[Move, ...] = ()
     section: Section | None = None
+    whole: int = 0
+
+    @property
+    def size(self) -> int:
+        """How many elements stand under ``key``."""
+        return self.whole or math.prod(self.shape)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -39,7 +40,8 @@ def slot_of(node: fx.Node, keys: Mapping[str, str]) -> Slot | None:
         if parent is None:
             return None
         node = parent
-    return Slot(keys[node.name], shape, tuple(way.moves), way.section)
+    whole = math.prod(shape_of(node)) if way.section else 0
+    return Slot(keys[node.name], shape, tuple(way.moves), way.section, whole)
 
 
 def _step(node: fx.Node, way: _Way) -> fx.Node | None:

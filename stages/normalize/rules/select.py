@@ -1,6 +1,7 @@
 """Slice and Gather: along the axes as they stand.
 
-1. A Slice of a weight with step 1: a part of its Recipe.
+1. A Slice of a weight with step 1: a part of its Recipe. Where nothing takes the rest, a Slice of the whole weight:
+   whoever wrote the module has the rest, too.
 2. A Slice with known bounds: its axes are those of the layout; an axis that is in another order is put in order first.
 3. Gather of known positions (one, or a row of them): its axis is that of the layout, the positions are looked up
    in its order. Of one position the axis is gone.
@@ -14,7 +15,7 @@ import onnx_ir as ir
 
 from ...plan import Array, Expression, Part, Recipe
 from ..held import Held, View, Weight
-from ..layout import Layout
+from ..layout import FreeShape, Layout
 from ..site import Rule, Site
 
 
@@ -31,7 +32,7 @@ def _slice(site: Site) -> list[Held]:
     assert starts is not None
     assert ends is not None
     axis_list = [axis % len(shape) for axis in (range(len(starts)) if axes is None else axes.tolist())]
-    if isinstance(held, Weight) and (steps is None or set(steps.tolist()) == {1}):
+    if isinstance(held, Weight) and (steps is None or set(steps.tolist()) == {1}) and not _leaves_rest(site, shape):
         return [_part(site, held, axis_list, starts, ends)]
     layout = site.view(0).layout
     for axis in axis_list:
@@ -41,6 +42,17 @@ def _slice(site: Site) -> list[Held]:
     rest = [("starts", starts), ("ends", ends), ("axes", standing), ("steps", steps)]
     constants = [site.builder.constant(array, f"{site.name}/{name}") for name, array in rest if array is not None]
     return site.emit([value, *constants], [layout])
+
+
+def _leaves_rest(site: Site, shape: FreeShape) -> bool:
+    """Whether no node takes what this Slice leaves: positions beyond a short sequence, in a table of many."""
+    value = site.node.inputs[0]
+    while value is not None and len(value.uses()) == 1:
+        node = value.producer()
+        if node is None:
+            return site.output_shape() != shape
+        value = node.inputs[0] if node.op_type == "Identity" else None
+    return False
 
 
 def _part(site: Site, held: Weight, axes: list[int], starts: Array, ends: Array) -> Weight:
