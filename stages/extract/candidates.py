@@ -22,14 +22,12 @@ from ..torch_graph import CONVOLUTIONS, PARAMETER, Op
 from .arrange import Arrangement, arrangement, as_rows, close
 from .fingerprint import MarkIndex, fingerprint
 from .holdings import Holdings
-from .pairs import Match
+from .pairs import Match, ways_together
 from .probe import Probe, ProbedOp
 from .reference import Reference
 
 #: So many calls may be one fused one, out of so many that read the same.
 JOINED, AMONG = 6, 10
-#: So many calls of one layer may be one call on all their samples.
-TOGETHER = (2, 3, 4)
 
 
 class ReadIndex:
@@ -134,9 +132,7 @@ class Candidates:
         index = self._index.get(op.family)
         if index is None or op.kind == PARAMETER or read.dim() < 2:
             return
-        ways = [(0, read.chunk(count)) for count in TOGETHER if read.shape[0] % count == 0]
-        ways += [(1, read.unbind(1))] if read.shape[1] in TOGETHER and read.dim() > 2 else []
-        for axis, parts in ways:
+        for axis, parts in ways_together(read):
             found: list[tuple[Op, Arrangement]] = []
             for part in parts:
                 near = index.matching(fingerprint(part), counted=op.kind not in CONVOLUTIONS)

@@ -12,8 +12,9 @@ import torch
 
 from ..torch_graph import CONVOLUTIONS, Op, OpCall, Reading, State
 from .fingerprint import fingerprint, matching
+from .pairs import ways_together
 from .preprocessing import is_elementwise
-from .probe import Probe
+from .probe import Probe, ProbedOp
 
 
 class _Seen(Exception):  # noqa: N818 - no error: the run may end here
@@ -32,20 +33,20 @@ def entries(reading: Reading, inputs: Sequence[torch.Tensor], state: State, prob
     total, right = len(waiting), 0
     if not waiting:
         return 0, 0
-    marks = {
-        simple: [probed.mark for probed in probe.ops.values() if is_elementwise(probed.op) is simple]
+    alike = {
+        simple: [probed for probed in probe.ops.values() if is_elementwise(probed.op) is simple]
         for simple in (True, False)
-    }
+    }  # what a Normalization subtracts from is not what a convolution reads
 
     def at_op(call: OpCall) -> torch.Tensor:
         nonlocal right
         if call.op.name in waiting:
             waiting.discard(call.op.name)
-            read = fingerprint(call.op.canonical_input(call.value))
-            alike = marks[
-                is_elementwise(call.op)
-            ]  # what a Normalization subtracts from is not what a convolution reads
-            right += bool(matching(read, alike, counted=call.op.kind not in CONVOLUTIONS))
+            read = call.op.canonical_input(call.value)
+            right += any(
+                all(_reads(call.op, part, alike[is_elementwise(call.op)]) for part in parts)
+                for _, parts in ((0, [read]), *ways_together(read))
+            )
             if not waiting:
                 raise _Seen
         return call.compute()
@@ -53,3 +54,10 @@ def entries(reading: Reading, inputs: Sequence[torch.Tensor], state: State, prob
     with suppress(_Seen):
         reading.run(inputs, state, at_op)
     return right, total
+
+
+def _reads(op: Op, value: torch.Tensor, alike: Sequence[ProbedOp]) -> bool:
+    """Whether an operation of the reference reads these numbers, for as many samples: zeros add nothing to a sum."""
+    convolves = op.kind in CONVOLUTIONS
+    near = [each for each in alike if not convolves or each.read.shape[:1] == value.shape[:1]]
+    return bool(matching(fingerprint(value), [each.mark for each in near], counted=not convolves))

@@ -19,6 +19,10 @@ from .probe import Probe
 AS_IT_IS = Arrangement()
 
 
+#: So many calls of one layer may be one call on all their samples.
+TOGETHER = (2, 3, 4)
+
+
 @dataclass(frozen=True)
 class Match:
     """What an op of the user's module is of the reference.
@@ -145,6 +149,14 @@ class Alignment:
             return call.compute() if pair is None else given(call.op, pair.match, reference, call.output_shape)
 
         return at_op
+
+
+def ways_together(read: torch.Tensor) -> list[tuple[int, Sequence[torch.Tensor]]]:
+    """(axis, parts): how the samples of several calls may stand in one value, one after the other or side by side."""
+    if read.dim() < 2:
+        return []
+    ways = [(0, read.chunk(count)) for count in TOGETHER if read.shape[0] % count == 0]
+    return [*ways, (1, read.unbind(1))] if read.shape[1] in TOGETHER and read.dim() > 2 else ways
 
 
 def reads_as(op: Op, match: Match, read: torch.Tensor, reference: Probe) -> bool:
