@@ -49,11 +49,18 @@ def departures(context: Context) -> Iterable[Finding]:
 
 
 def _follows_geometry(context: Context, pair: Pair) -> bool:
-    """Whether the op, or one whose value reaches it by glue alone, has another stride than Keras."""
+    """Whether the op, or one whose value reaches it by glue alone, gives another size than Keras, as is told there."""
     glue, pairs = context.found.reading.glue, context.alignment.pairs
     passed = chain(context.found.reading, pair.target.reads, set())
-    sources = {pair.target.name, pair.target.reads, *(read for name in passed for read in glue[name].reads)}
-    return any(name in pairs and differing_settings(pairs[name]) for name in sources)
+    before = {pair.target.reads, *(read for name in passed for read in glue[name].reads)}
+    sources = [pairs[name] for name in before if name in pairs]
+    return any(map(differing_settings, (pair, *sources))) or any(_other_size(context, source) for source in sources)
+
+
+def _other_size(context: Context, pair: Pair) -> bool:
+    ours = context.alignment.marks.get(pair.target.name)
+    theirs = context.found.probe.marks.get(pair.reference.name)
+    return not pair.by_values and ours is not None and theirs is not None and bool(ours[0] != theirs[0])
 
 
 def _finding(context: Context, pair: Pair, start: str) -> Finding:
