@@ -80,7 +80,7 @@ class Job:
     model_source: str = "the Keras model"
     module_source: str = "the module"
     model_notes: tuple[str, ...] = ()
-    fit: Fit = Fit()
+    fit: Fit = field(default_factory=Fit)
     hints: tuple[Hint, ...] = ()
     allow_unmatched: tuple[str, ...] = ()
 

@@ -30,7 +30,8 @@ def _needed(end: ir.Node, among: dict[ir.Node, int], done: dict[ir.Node, None]) 
         node = waiting.pop()
         if node in among and node not in done and node not in found:
             found.add(node)
-            waiting += [value.producer() for value in _read(node) if value.producer() is not None]
+            producers = (value.producer() for value in _read(node))
+            waiting += [producer for producer in producers if producer is not None]
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from onnx.helper import tensor_dtype_to_np_dtype
 
+from .bits_and_diagonals import BITS_AND_DIAGONALS
 from .einsum import einsum
 from .fourier import FOURIER
 from .resize import RESIZING
@@ -50,7 +51,7 @@ def log1p(graph: Any, node: Any, name: str, args: Any) -> None:
 
 
 def select(graph: Any, node: Any, name: str, args: Any) -> None:
-    """SelectV2 is Where; tf2onnx 1.17 writes a sum of products, in which what is not chosen still counts if infinite."""
+    """SelectV2 is Where; tf2onnx 1.17 writes a sum of products, where what is not chosen still counts if infinite."""
     shape, dtype = graph.get_shape(node.output[0]), graph.get_dtype(node.output[0])
     inputs, target = list(node.input), node.output[0]
     graph.remove_node(node.name)
@@ -98,4 +99,5 @@ TF_OPS: dict[str, Handler] = {
     "SelectV2": select,
     **RESIZING,
     **FOURIER,
+    **BITS_AND_DIAGONALS,
 }

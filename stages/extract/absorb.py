@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..torch_graph import CONVOLUTIONS, MOVEMENTS, TRANSPOSED, Reading
-from .align import Alignment, Pair
+from .pairs import Alignment, Pair
 
 BIASED = ("linear", *CONVOLUTIONS, *TRANSPOSED)
 

@@ -22,7 +22,7 @@ from ..plan import (
 )
 from ..torch_graph import NORMALISATIONS, Section
 from .absorb import Absorption
-from .align import Alignment, Pair
+from .pairs import Alignment, Pair
 from .partial import own_values
 from .recipes import slot_recipe
 from .unplaced import own_line, table

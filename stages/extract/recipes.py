@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..plan import Computed, Fill, Joined, Part, Recipe, Reorder, Reshape, Shape, Transpose
+from ..plan import Computed, Expression, Fill, Joined, Part, Recipe, Reorder, Reshape, Shape, Transpose
 from ..torch_graph import NEUTRAL, PARAMETER, Op, Slot
 from .pairs import Pair
 
@@ -50,7 +50,7 @@ def _put_together(pair: Pair, name: str, made: list[Recipe | None]) -> Recipe:
         operands = tuple(recipe.expression for recipe in there)
         return Recipe(Computed("a + b", operands, there[0].dtype), ("arithmetic: the sum of both biases", *evidence))
     axis = (1 - pair.target.output_axis if pair.match.sums else pair.target.output_axis) if name == "weight" else 0
-    parts = []
+    parts: list[Expression] = []
     for reference, recipe in zip(pair.match.references, made, strict=True):
         if recipe is None:
             size = reference.slots["weight"].shape[reference.output_axis]

@@ -18,11 +18,12 @@ from ..errors import TorchgraftError, UnsupportedError, UsageError
 from ..fit import Fit
 from ..plan import Array
 from ..torch_graph import ForwardError, Reading, adapted, fed, read, working_copy
-from .align import Alignment, align
+from .align import align
 from .arguments import assignments, check_stated, quiet_options, tensor_arguments
 from .entries import entries, entry_ops
 from .expected import Expected, expected_outputs
 from .forward import places_of
+from .pairs import Alignment
 from .preprocessing import Front, front_values, true_values
 from .probe import NARROW, Probe, Spread
 from .reference import Reference

@@ -190,10 +190,10 @@ def _text(expression: Expression) -> str:
         return expression.path
     if isinstance(expression, Fill):
         return f"fill({expression.value:g})"
-    if isinstance(expression, (Joined, Computed)):
-        texts = [_text(source) for source in sources_of(expression)]
-        joined = isinstance(expression, Joined)
-        return f"join(axis={expression.axis}; {', '.join(texts)})" if joined else expression.written(*texts)
+    if isinstance(expression, Joined):
+        return f"join(axis={expression.axis}; {', '.join(map(_text, expression.parts))})"
+    if isinstance(expression, Computed):
+        return expression.written(*map(_text, sources_of(expression)))
     if isinstance(expression, Part):
         return f"{_text(expression.source)} · part({expression.start}:{expression.stop}, axis={expression.axis})"
     return f"{_text(expression.source)} · {_move_text(expression.move)}"

@@ -33,7 +33,8 @@ def make_functional(graph: fx.Graph, own: set[str]) -> bool:
             pure = False
             continue
         node.target = overload
-        target.replace_all_uses_with(node, delete_user_cb=lambda user, here=here: index[user] > here)
+        later = {user for user in target.users if index[user] > here}
+        target.replace_all_uses_with(node, delete_user_cb=later.__contains__)
     return pure
 
 

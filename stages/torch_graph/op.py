@@ -153,7 +153,9 @@ class Op:
         if "covers" in self.hyper:
             return value.flatten(1)
         if self.kind == "linear" and "stride" in self.hyper:
-            return value[(..., *(slice(None, None, step) for step in self.hyper["stride"]))]
+            for axis, step in enumerate(self.hyper["stride"], start=value.dim() - len(self.hyper["stride"])):
+                value = value.index_select(axis, torch.arange(0, value.shape[axis], step))
+            return value
         if self.kind not in CONVOLUTIONS:
             return value
         pads = [side for before_after in reversed(self.hyper["padding"]) for side in before_after]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import heapq
 from collections import ChainMap
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import fx
@@ -66,7 +66,8 @@ class Session:
 
     def results(self) -> list[Any]:
         """What the graph gives."""
-        return fx.map_arg(list(self.nodes[-1].args[0]), lambda each: self.values[each.name])  # type: ignore[arg-type]
+        given: Any = self.nodes[-1].args[0]
+        return fx.map_arg(list(given), lambda each: self.values[each.name])
 
     def keep(self, name: str, value: Any) -> None:
         """A value is known, for the first time or anew."""
@@ -113,7 +114,8 @@ class Session:
     def own(self, node: fx.Node, values: Mapping[str, Any]) -> torch.Tensor:
         """What the module itself computes, with the calls that its op is made of."""
         inner = [parent for parent in node.all_input_nodes if parent.name in self.parts.hidden]
-        result: torch.Tensor = computed(node, ChainMap({each.name: computed(each, values) for each in inner}, values))
+        made: dict[str, Any] = {each.name: computed(each, values) for each in inner}
+        result: torch.Tensor = computed(node, ChainMap(made, cast("MutableMapping[str, Any]", values)))
         return result
 
     def result_names(self) -> list[str]:
@@ -150,7 +152,7 @@ class WhatIf:
         session = self._session
         while self._waiting:
             node = session.nodes[heapq.heappop(self._waiting)]
-            name = node.name
+            name: str = node.name
             if name in self._differs:
                 continue
             if name in session.parts.ops:
@@ -190,7 +192,8 @@ class WhatIf:
 
     def results(self) -> list[Any]:
         """What the graph would give."""
-        return fx.map_arg(list(self._session.nodes[-1].args[0]), lambda each: self.value(each.name))  # type: ignore[arg-type]
+        given: Any = self._session.nodes[-1].args[0]
+        return fx.map_arg(list(given), lambda each: self.value(each.name))
 
     def commit(self) -> None:
         """Make it real: the run goes on from here."""
@@ -221,9 +224,9 @@ def _last_uses(nodes: Sequence[fx.Node], parts: GraphParts) -> dict[int, list[st
     """
     hidden = parts.hidden
     last: dict[str, int] = {}
-    for position, node in enumerate(nodes):
-        if node.op == "call_function" and node.name not in parts.places and node.name not in hidden:
-            position = len(nodes)
+    for place, node in enumerate(nodes):
+        constant = node.op == "call_function" and node.name not in parts.places and node.name not in hidden
+        position = len(nodes) if constant else place
         taken = [parent for parent in node.all_input_nodes if parent.name in hidden]
         for parent in (*node.all_input_nodes, *(each for inner in taken for each in inner.all_input_nodes)):
             last[parent.name] = position

@@ -6,7 +6,7 @@ import math
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from torch import fx
 
@@ -102,7 +102,7 @@ def _is_section(node: fx.Node, parent: fx.Node, way: _Way) -> bool:
 
 def _section_of_split(node: fx.Node, split: fx.Node, way: _Way) -> fx.Node:
     (parent,) = split.all_input_nodes
-    arguments, index = arguments_of(split), int(node.args[1])  # type: ignore[call-overload]
+    arguments, index = arguments_of(split), cast("int", node.args[1])
     axis = int(arguments.get("dim", 0)) % len(shape_of(parent))
     sizes = [1 if operator_name(split) == "unbind" else int(value.shape[axis]) for value in split.meta["val"]]
     start = sum(sizes[:index])

@@ -1,7 +1,7 @@
 """Operators that ONNX Runtime's CPU provider does not compute in float64: float32 takes their place, and that is said.
 
-Tried on onnxruntime 1.31, opset 17, one node at a time. Half precision never comes here (see export/twin.py); of float16
-it would compute every operator, in float32 between Casts of its own, of bfloat16 hardly any.
+Tried on onnxruntime 1.31, opset 17, one node at a time. Half precision never comes here (see export/twin.py): of
+float16 it would compute every operator, in float32 between Casts of its own, of bfloat16 hardly any.
 """
 
 from __future__ import annotations

@@ -8,11 +8,11 @@ from typing import Any
 
 from ...base import Port
 from ...plan import Array
-from ..align import Alignment, Pair
 from ..confirm import Confirmation
 from ..fingerprint import Marks
 from ..guesses import Guess
 from ..outputs import Placed
+from ..pairs import Alignment, Pair
 from ..preprocessing import Front, before_and_after
 from ..reference import Reference
 from ..search import Found

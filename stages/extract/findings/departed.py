@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ...base import Finding
 from ...torch_graph import Glue
-from ..align import Pair
+from ..pairs import Pair
 from .blame import chain, counterparts
 from .context import Context
 from .keras_words import torch_line

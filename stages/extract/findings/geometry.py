@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ...base import Finding
-from ..align import Pair
+from ..pairs import Pair
 from .context import Context
 
 SETTINGS = ("stride", "dilation", "output_padding")

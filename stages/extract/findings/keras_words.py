@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 #: keras.activations (keras/src/activations/activations.py), by the function's name with its default arguments.
@@ -48,6 +49,10 @@ def _rescaling(layer: Any) -> str:
     return f"x * {layer.scale:g}" + (f" + {layer.offset:g}" if layer.offset else "")
 
 
+def _pooling(line: str, _layer: Any) -> str:
+    return line
+
+
 #: Class of keras.layers → the line of such a layer; "" where it has none.
 LAYERS: Mapping[str, Callable[[Any], str]] = {
     "ReLU": _relu,
@@ -55,8 +60,8 @@ LAYERS: Mapping[str, Callable[[Any], str]] = {
     "ELU": lambda layer: f"nn.ELU({layer.alpha:g})",
     "Softmax": lambda layer: f"nn.Softmax({layer.axis})",
     "Rescaling": _rescaling,
-    **{f"GlobalAveragePooling{rank}D": lambda _, rank=rank: f"nn.AdaptiveAvgPool{rank}d(1)" for rank in (1, 2, 3)},
-    **{f"GlobalMaxPooling{rank}D": lambda _, rank=rank: f"nn.AdaptiveMaxPool{rank}d(1)" for rank in (1, 2, 3)},
+    **{f"GlobalAveragePooling{rank}D": partial(_pooling, f"nn.AdaptiveAvgPool{rank}d(1)") for rank in (1, 2, 3)},
+    **{f"GlobalMaxPooling{rank}D": partial(_pooling, f"nn.AdaptiveMaxPool{rank}d(1)") for rank in (1, 2, 3)},
 }
 
 

@@ -137,11 +137,11 @@ def _resize(source: Source, weights: Mapping[int, torch.Tensor]) -> nn.Module:
             where=source.outputs[0],
             fix='use interpolation="nearest" or "bilinear"',
         )
-    sizes = _sizes(source, figures) if by_scale else [int(size) for size in figures[2:]]
+    target = _sizes(source, figures) if by_scale else [int(size) for size in figures[2:]]
     return Resize(
         "nearest" if nearest else _LINEAR[spatial],
-        None if sizes else [float(scale) for scale in figures[2:]],
-        sizes,
+        None if target else [float(scale) for scale in figures[2:]],
+        target,
         None if nearest else coordinates == "align_corners",
     )
 
