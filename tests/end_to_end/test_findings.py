@@ -55,19 +55,20 @@ def conv(**options: object) -> layers.Conv2D:
     return layers.Conv2D(4, 3, name="conv", **{"padding": "same", **options})
 
 
-def residual() -> keras.Model:
+def residual(*, last: bool = True) -> keras.Model:
     image = keras.Input((8, 8, 3))
     x = layers.Conv2D(4, 3, padding="same", name="first")(image)
     y = layers.Conv2D(4, 3, padding="same", name="second")(layers.ReLU(name="relu")(x))
     x = layers.ReLU(name="after")(layers.Add(name="add")([x, y]))
-    return keras.Model(image, layers.GlobalAveragePooling2D(name="mean")(layers.Conv2D(4, 1, name="last")(x)))
+    x = layers.Conv2D(4, 1, name="last")(x) if last else x
+    return keras.Model(image, layers.GlobalAveragePooling2D(name="mean")(x))
 
 
 class Residual(nn.Module):
-    def __init__(self, remembered: bool) -> None:
+    def __init__(self, remembered: bool, *, last: bool = True) -> None:
         super().__init__()
         self.first, self.second = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
-        self.last, self.remembered = nn.Conv2d(4, 4, 1), remembered
+        self.last, self.remembered = nn.Conv2d(4, 4, 1) if last else nn.Identity(), remembered
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.first(x)
@@ -145,6 +146,26 @@ FAULTS = (
         "add",
         "Keras adds what first (conv2d) gives to what the module hands to relu as it is",
         "write x = x + (what first (conv2d) gives) before relu",
+    ),
+    Fault(
+        "forgotten residual behind the last layer",
+        lambda: residual(last=False),
+        lambda: Residual(remembered=False, last=False),
+        lambda: Residual(remembered=True, last=False),
+        "relu",
+        "add",
+        "Keras adds what first (conv2d) gives to what the module hands to relu as it is",
+        "write x = x + (what first (conv2d) gives) before relu",
+    ),
+    Fault(
+        "softmax over the samples",
+        dense("softmax"),
+        linear(nn.Softmax(0)),
+        linear(nn.Softmax(1)),
+        "1 (softmax)",
+        "hidden",
+        "dim is 0, Keras has 1",
+        "pass dim=1",
     ),
     Fault(
         "rescaling left out in the middle",

@@ -10,10 +10,11 @@ come of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 
 from ...base import Finding
-from ..align import Pair
+from ..pairs import Pair
 from .blame import chain, counterparts, culprits
 from .context import Context
 from .departed import Departed
@@ -34,18 +35,27 @@ def departures(context: Context) -> Iterable[Finding]:
             continue
         if _follows_geometry(context, pair):
             continue
-        ours, theirs = context.marks(pair)
-        starts = culprits(context.found.reading, pair.target.reads, ours, theirs) or [pair.target.reads]
-        for start in starts:
-            if start and start in told:
-                continue
-            told.add(start)
-            yield _finding(context, pair, start)
+        for start in _parted(context, pair):
+            if not start or start not in told:
+                told.add(start)
+                yield _finding(context, pair, start)
     for op in context.alignment.unplaced:
         if any(slot.key in context.kept for slot in op.slots.values()):
             continue  # the module's own constant: the summary lists it, and what follows was aligned with it
         cause = "the module makes this call, Keras has no call of these weights on these values"
         yield Finding("warning", op.place or op.name, "", cause, "leave it out of forward if nothing needs it")
+
+
+def explained(context: Context, pair: Pair) -> Iterator[Finding]:
+    """The findings on what ``pair`` reads; none where only its layer could be named."""
+    for start in _parted(context, pair):
+        yield from _told(_departed(context, pair, start))
+
+
+def _parted(context: Context, pair: Pair) -> list[str]:
+    """The names of the values where the module parts from Keras, on the way to what ``pair`` reads."""
+    ours, theirs = context.marks(pair)
+    return culprits(context.found.reading, pair.target.reads, ours, theirs) or [pair.target.reads]
 
 
 def _follows_geometry(context: Context, pair: Pair) -> bool:
@@ -64,12 +74,21 @@ def _other_size(context: Context, pair: Pair) -> bool:
 
 
 def _finding(context: Context, pair: Pair, start: str) -> Finding:
-    glue = context.found.reading.glue.get(start)
-    parted = glue is not None and not counterparts(start, *context.marks(pair))
-    departed = Departed(context, pair, start, glue if parted else None)
-    for explanation in EXPLANATIONS:
-        if (finding := explanation(departed)) is not None:
-            return finding
+    departed = _departed(context, pair, start)
+    for finding in _told(departed):
+        return finding
     cause = f"it reads other values than Keras layer {departed.layer}"
     fix = "compare the operations and the padding before it with the Keras layers before that layer"
     return departed.finding(cause, fix)
+
+
+def _departed(context: Context, pair: Pair, start: str) -> Departed:
+    glue = context.found.reading.glue.get(start)
+    parted = glue is not None and not counterparts(start, *context.marks(pair))
+    return Departed(context, pair, start, glue if parted else None)
+
+
+def _told(departed: Departed) -> Iterator[Finding]:
+    """The first explanation that there is."""
+    found = (explanation(departed) for explanation in EXPLANATIONS)
+    yield from itertools.islice((finding for finding in found if finding is not None), 1)

@@ -5,7 +5,7 @@
 3. It is the value of a Keras layer, and trained layers follow in Keras: a warning; compared is that layer.
 4. The config states another fit than the values have: an error, with the lines that fit.
 5. It is a value that Keras computes on the way, and none of the above: that value is named.
-6. It is no value of Keras.
+6. It is no value of Keras: what follows the last layer is told as a departure, where it can be.
 7. The module has no output for it: left out, or made by layers that keep the module's own weights.
 """
 
@@ -17,6 +17,8 @@ from ...base import Finding
 from ...fit import Fit, OutputFit
 from ..fingerprint import fingerprint, matching
 from .context import Context
+from .ending import ending
+from .geometry import differing_settings
 
 
 def outputs(context: Context) -> Iterable[Finding]:
@@ -80,8 +82,11 @@ def _guessed(context: Context, name: str, fit: OutputFit) -> Iterable[Finding]:
         lacking = _after(context, inner[0])
         cause = f"the module returns what Keras has before {lacking}"
         fix = f"apply {lacking} at the end of forward"
-    elif context.alignment.departures:
-        return  # the departure before it explains it
+    elif context.alignment.departures or any(map(differing_settings, context.alignment.pairs.values())):
+        return  # what differs before it explains it
+    elif (finding := ending(context, name, _place(fit))) is not None:
+        yield finding
+        return
     else:
         cause = f"{_place(fit)} of the module is not Keras' {name}"
         fix = "compare what follows the last layer in both"
