@@ -78,7 +78,8 @@ def _drop_unused_weights(graph: ir.Graph) -> None:
 
 
 def _values(graph: ir.Graph) -> list[ir.Value]:
-    return [*graph.inputs, *graph.initializers.values(), *(value for node in graph for value in node.outputs)]
+    made = (value for node in graph for value in node.outputs if value.name)
+    return [*graph.inputs, *graph.initializers.values(), *made]
 
 
 def _name_values(graph: ir.Graph, traced: Traced) -> None:

@@ -16,6 +16,7 @@ from .functions import COMPARISONS, CUMSUM, EXTREMES, FOR_EACH, FUNCTIONS, HARDM
 from .gather_nd import GATHER_ND
 from .group_normalization import GROUP_NORMALIZATION
 from .linear import LINEAR
+from .one_hot import ONE_HOT
 from .pooling import GLOBAL_MAX_POOL, PADDED_POOL
 from .prelu import PRELU
 from .reshape import RESHAPE
@@ -34,6 +35,7 @@ CONVERTERS: tuple[Converter, ...] = (
     SPLIT,
     GATHER,
     GATHER_ND,
+    ONE_HOT,
     PAD,
     RESIZE,
     EXPAND,
