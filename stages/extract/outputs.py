@@ -22,6 +22,7 @@ from ..fit import OutputFit, patterns
 from ..fit.activations import activated
 from ..fit.layout import axes
 from ..fit.names import LINEAR, LOSING, ORDER_KEEPING
+from ..plan import Transpose, inverse_moves
 from ..torch_graph import Glue
 from ..torch_graph import given as as_keras_has_it
 from .arrange import close
@@ -213,7 +214,7 @@ def _layout(given: Twice, wanted: Wanted, stated: str | None, activation: str | 
     if activation and not given.narrow.is_floating_point():
         return None
     shape = tuple(wanted.value.narrow.shape)
-    for pattern in [stated] if stated else _patterns(given.narrow, shape):
+    for pattern in [stated] if stated else _patterns(given.narrow, shape, wanted.port):
         fit = OutputFit(layout=pattern, activation=activation)
         try:
             narrow = as_keras_has_it(fit, given.narrow, shape)
@@ -226,8 +227,18 @@ def _layout(given: Twice, wanted: Wanted, stated: str | None, activation: str | 
     return None
 
 
-def _patterns(given: torch.Tensor, shape: tuple[int, ...]) -> Iterable[str]:
-    return patterns(given.dim(), len(shape)) if given.numel() == _size(shape) else ()
+def _patterns(given: torch.Tensor, shape: tuple[int, ...], port: Port) -> Iterable[str]:
+    """The usual layouts, behind that of the normalised graph (frames have their channels behind the time)."""
+    if given.numel() != _size(shape):
+        return ()
+    usual = patterns(given.dim(), len(shape))
+    turns = [move for move in inverse_moves(port.moves) if isinstance(move, Transpose)]
+    if not turns or len(turns) < len(port.moves) or given.dim() != len(shape):
+        return usual
+    names = standing = axes(len(shape))
+    for turn in turns:
+        standing = [standing[axis] for axis in turn.perm]
+    return [f"{' '.join(standing)} -> {' '.join(names)}", *usual]
 
 
 def _size(shape: tuple[int, ...]) -> int:

@@ -152,11 +152,17 @@ class Alignment:
 
 
 def ways_together(read: torch.Tensor) -> list[tuple[int, Sequence[torch.Tensor]]]:
-    """(axis, parts): how the samples of several calls may stand in one value, one after the other or side by side."""
+    """(axis, parts): how the samples of several calls may stand in one value, one after the other or side by side.
+
+    The steps of a recurrent layer, whose inputs are multiplied in front of its loop, are as many as there are:
+    (N, T, F) or (T, N, F).
+    """
     if read.dim() < 2:
         return []
-    ways = [(0, read.chunk(count)) for count in TOGETHER if read.shape[0] % count == 0]
-    return [*ways, (1, read.unbind(1))] if read.shape[1] in TOGETHER and read.dim() > 2 else ways
+    steps = read.shape[0] if read.dim() > 2 else 1
+    counts = dict.fromkeys((*(count for count in TOGETHER if read.shape[0] % count == 0), steps))
+    ways = [(0, read.chunk(count)) for count in counts if count > 1]
+    return [*ways, (1, read.unbind(1))] if read.dim() > 2 and read.shape[1] > 1 else ways
 
 
 def reads_as(op: Op, match: Match, read: torch.Tensor, reference: Probe) -> bool:

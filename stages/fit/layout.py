@@ -62,8 +62,7 @@ def check(pattern: str) -> str:
 def patterns(source: int, target: int) -> Iterator[str]:
     """From a module's output of rank ``source`` to a Keras array of rank ``target``: the layouts that are usual.
 
-    1. As Keras has it; with channels first, also behind the time (frames, "n t c h w"); with samples second (a
-       sequence, "t n c").
+    1. As Keras has it; with channels first; with samples second (a sequence, "t n c").
     2. An axis of length 1 more or less, behind or in front of the channels.
     3. The positions merged, or merged with the channels, on either side.
 
@@ -80,8 +79,6 @@ def _orders(ours: list[str]) -> Iterator[list[str]]:
         yield ["n", "c", *ours[1:-1]]
     if len(ours) == 3:
         yield ["t", "n", "c"]
-    if len(ours) > 3:
-        yield ["n", ours[1], "c", *ours[2:-1]]
 
 
 def _fitted(order: list[str], ours: list[str], rank: int) -> Iterator[str]:

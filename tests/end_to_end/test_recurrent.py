@@ -93,6 +93,23 @@ class OneProduct(Spelled):
         return dict(zip(self.order, self.of_both(torch.cat([x, h], -1)).chunk(4, -1), strict=True))
 
 
+class BeforeTheLoop(Spelled):
+    """The input's products of all steps at once; ``time_first``: on (T, N, F)."""
+
+    def __init__(self, *, time_first: bool = False) -> None:
+        super().__init__()
+        self.time_first = time_first
+
+    def forward(self, series: torch.Tensor) -> torch.Tensor:
+        products = self.of_input(series.transpose(0, 1)) if self.time_first else self.of_input(series).transpose(0, 1)
+        h = c = series.new_zeros(len(series), UNITS)
+        for product in products:
+            i, f, g, o = (product + self.of_state(h)).chunk(4, -1)
+            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+            h = o.sigmoid() * c.tanh()
+        return self.head(h)
+
+
 class GateByGate(Spelled):
     """Eight linear layers."""
 
@@ -171,6 +188,8 @@ PAIRS = {
     "two linear layers, gates in another order": (lstm, lambda: Spelled("ofgi")),
     "one linear layer over both": (lstm, OneProduct),
     "eight linear layers": (lstm, GateByGate),
+    "products of all steps before the loop": (lstm, BeforeTheLoop),
+    "products of all steps before the loop, time first": (lstm, lambda: BeforeTheLoop(time_first=True)),
     "reset before the product": (
         lambda: series(layers.GRU(UNITS, reset_after=False), layers.Dense(2)),
         ResetBefore,
