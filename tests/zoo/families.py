@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zoo import (
+    attention_layers,
     autoencoder,
     bert,
     convnext,
@@ -31,6 +32,7 @@ FAMILIES = (
     *(vgg, resnet, densenet, inception, mobilenet, convnext, nasnet),
     *(bert, gpt, vit, t5_bart),
     # written by hand:
-    *(unet, autoencoder, sequence_classifiers, seq2seq, tcn, pointnet, mixer, siamese, transformer_encoder, multitask),
+    *(unet, autoencoder, sequence_classifiers, seq2seq, tcn, pointnet, mixer, siamese, multitask),
+    *(attention_layers, transformer_encoder),
 )
 PAIRS: tuple[Pair, ...] = tuple(pair for family in FAMILIES for pair in family.PAIRS)
