@@ -387,7 +387,8 @@ class _Attempt:
         moved: dict[str, Pair] = {}
         exchange = Exchange(self._target.ops, self._found.pairs, held)
         reached = list(trial)
-        while (name := run.next_op()) is not None:
+        while (found := run.next_op()) is not None:
+            name = found
             reached.append(name)
             if len(reached) > REACHED:
                 return False
