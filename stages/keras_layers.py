@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
 from .plan import Array
 
@@ -94,6 +95,17 @@ def variable_paths(model: keras.Model) -> dict[str, keras.Variable]:
             seen.add(id(variable))
             found[_unused(f"{prefix}{variable.name}", found)] = variable
     return found
+
+
+def array_of(variable: keras.Variable) -> Array:
+    """The value of ``variable``, read-only, and on TensorFlow in the variable's own memory: it may be gigabytes.
+
+    A later ``assign`` takes other memory as long as the array is held (TensorFlow copies on write).
+    """
+    value = variable.value
+    if keras.backend.backend() != "tensorflow" or not hasattr(value, "read_value") or variable.dtype == "bfloat16":
+        return np.asarray(variable)
+    return np.asarray(memoryview(value.read_value()))
 
 
 def _unused(name: str, taken: Mapping[str, Any]) -> str:

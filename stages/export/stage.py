@@ -11,7 +11,7 @@ import numpy as np
 from ..base import Artifacts, ExportedGraph, Job, Progress
 from ..errors import DifferenceError
 from ..keras_io import call_model, model_inputs
-from ..keras_layers import layer_paths, variable_paths
+from ..keras_layers import array_of, layer_paths, variable_paths
 from ..measure import first_not_finite
 from ..plan import Array
 from .convert import onnx_from_function
@@ -32,7 +32,7 @@ class Export:
         job = artifacts[Job]
         refuse_unsupported(job.model)
         _build_rest(job)
-        variables = {path: np.asarray(variable) for path, variable in variable_paths(job.model).items()}
+        variables = {path: array_of(variable) for path, variable in variable_paths(job.model).items()}
         _refuse_not_finite(variables)
         _refuse_negative_variances(job.model)
         progress.step("tracing the Keras model")
