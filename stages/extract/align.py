@@ -242,11 +242,15 @@ class _Attempt:
             for match in alike:
                 if match.references[0].name == equals[pattern[place % len(pattern)]] and match.part is None:
                     return match, "what has fitted elsewhere", alike
+        return *self._by_name(op, alike), alike
+
+    def _by_name(self, op: Op, alike: Sequence[Match]) -> tuple[Match, str]:
+        """The one whose layer is called as ``op`` is, where that is clear; else the first."""
         likeness = [_likeness(op.place, self._reference.layer_of(match.references[0])) for match in alike]
         ranked = sorted(range(len(likeness)), key=lambda position: -likeness[position])
         if likeness[ranked[0]] >= ALIKE and likeness[ranked[1]] < likeness[ranked[0]]:
-            return alike[ranked[0]], "name", alike
-        return alike[0], "order of execution", alike
+            return alike[ranked[0]], "name"
+        return alike[0], "order of execution"
 
     def _agreement(self, op: Op, reference: Op) -> int:
         """To how many depths the same structure follows both."""
