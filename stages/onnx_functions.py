@@ -69,7 +69,72 @@ ForEach (x, one) => (y) {
 }
 """
 
-DEFINITIONS = (LINEAR, LINEAR_WITHOUT_BIAS, GROUP_NORMALIZATION, FOR_EACH)
+SILU = """
+<domain: "torchgraft", opset_import: ["": 17]>
+Silu (x) => (y) {
+    gate = Sigmoid (x)
+    y = Mul (x, gate)
+}
+"""
+
+HARD_SIGMOID = """
+<domain: "torchgraft", opset_import: ["": 17]>
+KerasHardSigmoid (x) => (y) {
+    y = HardSigmoid <alpha = 0.16666667, beta = 0.5> (x)
+}
+"""
+
+HARD_SWISH = """
+<domain: "torchgraft", opset_import: ["": 17]>
+HardSwish (x) => (y) {
+    y = HardSwish (x)
+}
+"""
+
+GELU = """
+<domain: "torchgraft", opset_import: ["": 17]>
+Gelu (x) => (y) {
+    root = Constant <value_float = 1.4142135> ()
+    one = Constant <value_float = 1.0> ()
+    half = Constant <value_float = 0.5> ()
+    scaled = Div (x, root)
+    error = Erf (scaled)
+    shifted = Add (error, one)
+    gated = Mul (x, shifted)
+    y = Mul (gated, half)
+}
+"""
+
+GELU_TANH = """
+<domain: "torchgraft", opset_import: ["": 17]>
+GeluTanh (x) => (y) {
+    cubic = Constant <value_float = 0.044715> ()
+    slope = Constant <value_float = 0.7978846> ()
+    one = Constant <value_float = 1.0> ()
+    half = Constant <value_float = 0.5> ()
+    square = Mul (x, x)
+    cube = Mul (square, x)
+    small = Mul (cube, cubic)
+    sum = Add (x, small)
+    inner = Mul (sum, slope)
+    bent = Tanh (inner)
+    shifted = Add (bent, one)
+    gated = Mul (x, shifted)
+    y = Mul (gated, half)
+}
+"""
+
+DEFINITIONS = (
+    LINEAR,
+    LINEAR_WITHOUT_BIAS,
+    GROUP_NORMALIZATION,
+    FOR_EACH,
+    SILU,
+    HARD_SIGMOID,
+    HARD_SWISH,
+    GELU,
+    GELU_TANH,
+)
 
 
 def add_functions(model: ir.Model) -> None:

@@ -9,10 +9,10 @@ import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
 from ..base import Boundary, Port
-from ..onnx_functions import add_functions
+from ..onnx_functions import DOMAIN, add_functions
 from ..plan import Array
 from .convert import TRACE_DOMAIN, onnx_from_function
-from .opaque import LOOP, SITE
+from .opaque import FUNCTION, LOOP, SITE
 from .order import sort_by_execution
 from .recurrence import Loop
 from .scan import body_graph, name_in, scan_node, step_inputs
@@ -54,7 +54,10 @@ def _lower_nodes(graph: ir.Graph, names: GraphNames, traced: Traced) -> None:
     for node in list(graph):
         if node.domain == TRACE_DOMAIN:
             kind, place = node.attributes["token"].as_string().split()
-            if kind == SITE:
+            if kind == FUNCTION:
+                node.domain, node.op_type = DOMAIN, place
+                del node.attributes["token"]
+            elif kind == SITE:
                 _write_site(graph, names, node, *traced.sites[int(place)])
             elif kind == LOOP:
                 _write_loop(graph, names, node, traced.loops[int(place)], traced)

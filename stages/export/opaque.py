@@ -15,7 +15,7 @@ import tensorflow as tf
 from ..errors import UnsupportedError
 from ..plan import Array
 
-SITE, BOUNDARY, LOOP = "site", "boundary", "loop"
+SITE, BOUNDARY, LOOP, FUNCTION = "site", "boundary", "loop", "function"
 
 
 def opaque(token: str, inputs: Sequence[tf.Tensor], shape: Any, dtype: tf.DType) -> tf.Tensor:

@@ -20,6 +20,7 @@ from ..errors import TorchgraftError, UnsupportedError
 from ..keras_io import KerasInput, call_model, model_inputs, named_outputs
 from ..keras_layers import LayerCall, intercepted_calls, variable_paths
 from ..plan import Array
+from .activations import whole_activations
 from .opaque import BOUNDARY, SITE, eager_constants, opaque
 from .recurrence import Loop, Recurrences
 from .stepping import fused_gates, on_all_steps, runs_all_steps, zero_states
@@ -196,7 +197,7 @@ def trace(model: keras.Model, given: Mapping[str, Array]) -> Traced:
         held = [*zip(variables.values(), weights, strict=True), *zero_states(model)]
         scope = keras.StatelessScope(state_mapping=held)
         steps, calls = tracer.recurrences.collected(), intercepted_calls(model, tracer.around)
-        with scope, steps, fused_gates(model), calls, tracer.traceable(f"model {model.name}"):
+        with scope, steps, whole_activations(), fused_gates(model), calls, tracer.traceable(f"model {model.name}"):
             named = named_outputs(model, call_model(model, tensors, [entry.name for entry in inputs]))
         outputs.extend((name, tuple(value.shape), value.dtype.name) for name, value in named.items())
         return list(named.values())

@@ -9,6 +9,7 @@ from onnx2torch.onnx_graph import OnnxGraph
 from onnx2torch.onnx_node import OnnxNode
 from onnx2torch.utils.common import OnnxMapping, OperationConverterResult
 
+from .activations import ACTIVATIONS
 from .base import DOMAIN, Converter, Source, source_of
 from .conv_transpose import CONV_TRANSPOSE
 from .embedding import EMBEDDING
@@ -42,6 +43,7 @@ CONVERTERS: tuple[Converter, ...] = (
     PADDED_POOL,
     GLOBAL_MAX_POOL,
     FOR_EACH,
+    ACTIVATIONS,
     FUNCTIONS,
     COMPARISONS,
     CUMSUM,

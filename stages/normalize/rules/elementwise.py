@@ -31,6 +31,8 @@ ELEMENTWISE = Rule(
         "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "IsInf", "IsNaN", "LeakyRelu", "Log", "Mish",
         "Neg", "Not", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus",
         "Softsign", "Sqrt", "Tan", "Tanh", "ThresholdedRelu",
+        "torchgraft.Gelu", "torchgraft.GeluTanh", "torchgraft.HardSwish", "torchgraft.KerasHardSigmoid",
+        "torchgraft.Silu",
     ),
     rewrite,
     wishes,
