@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 def told(module: nn.Module) -> None:
     """Each max pooling behind a padding with zeros."""
-    from timm.layers.pool2d_same import MaxPool2dSame
     from timm.layers.padding import pad_same
+    from timm.layers.pool2d_same import MaxPool2dSame
     from torch import nn
 
     class BehindZeros(nn.MaxPool2d):
