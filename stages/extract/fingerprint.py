@@ -17,9 +17,9 @@ SAME = 1e-5
 
 
 def fingerprint(value: torch.Tensor) -> npt.NDArray[np.float64]:
-    """(count, sum, sum of squares, sum of cubes), NaN read as 0."""
+    """(count, sum, sum of squares, sum of cubes); NaN read as 0, infinity as 3: padding with it is none with zeros."""
     flat = value.detach().reshape(-1)
-    flat = flat.nan_to_num(0.0, 0.0, 0.0) if flat.is_floating_point() else flat.float()
+    flat = flat.nan_to_num(0.0, 3.0, -3.0) if flat.is_floating_point() else flat.float()
     square = flat * flat
     sums = (each.sum() for each in (flat, square, square * flat.abs()))  # by pairs: exact enough in float32
     return np.array([flat.numel(), *(float(each) for each in sums)])

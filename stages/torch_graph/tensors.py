@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 from torch import nn
@@ -29,9 +31,12 @@ def exact_tensor(array: Array, *, own: bool = True) -> torch.Tensor:
     ``own``: in memory of its own; else it shares the array's where it can.
     """
     held = np.array(array, order="C", copy=True) if own else np.ascontiguousarray(array).reshape(array.shape)
-    if held.dtype.name == "bfloat16":
-        return torch.from_numpy(held.view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(held)
+    with warnings.catch_warnings():
+        # Keras' own memory, which whoever shares it only reads.
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        if held.dtype.name == "bfloat16":
+            return torch.from_numpy(held.view(np.int16)).view(torch.bfloat16)
+        return torch.from_numpy(held)
 
 
 def numpy_dtype(dtype: torch.dtype) -> str:

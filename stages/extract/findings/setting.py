@@ -12,8 +12,9 @@ from ...base import Finding
 from ...torch_graph import Glue
 from .departed import Departed
 
-#: What F.pad pads with is the same whether it is written 0, 0.0 or None.
+#: What says nothing of what is computed; and what is meant where nothing is written.
 _UNTOLD = {"inplace", "dtype"}
+_MEANT = {"pad": {"mode": "constant", "value": 0.0}}
 
 
 def setting(departed: Departed) -> Finding | None:
@@ -39,8 +40,9 @@ def setting(departed: Departed) -> Finding | None:
 
 def differing_settings(ours: Glue, theirs: Glue) -> dict[str, tuple[Any, Any]]:
     """Setting → (ours, Keras'), floats as a person writes them: ONNX keeps them as float32."""
-    both = {name: (value, theirs.settings[name]) for name, value in ours.settings.items() if name in theirs.settings}
-    written = {name: (_written(mine), _written(keras)) for name, (mine, keras) in both.items() if name not in _UNTOLD}
+    mine, keras = ({**_MEANT.get(glue.operator, {}), **glue.settings} for glue in (ours, theirs))
+    both = {name: (value, keras[name]) for name, value in mine.items() if name in keras}
+    written = {name: (_written(a), _written(b)) for name, (a, b) in both.items() if name not in _UNTOLD}
     return {name: values for name, values in written.items() if values[0] != values[1]}
 
 
