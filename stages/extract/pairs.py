@@ -161,8 +161,10 @@ def ways_together(read: torch.Tensor) -> list[tuple[int, Sequence[torch.Tensor]]
         return []
     steps = read.shape[0] if read.dim() > 2 else 1
     counts = dict.fromkeys((*(count for count in TOGETHER if read.shape[0] % count == 0), steps))
-    ways = [(0, read.chunk(count)) for count in counts if count > 1]
-    return [*ways, (1, read.unbind(1))] if read.dim() > 2 and read.shape[1] > 1 else ways
+    ways: list[tuple[int, Sequence[torch.Tensor]]] = [(0, read.chunk(count)) for count in counts if count > 1]
+    if read.dim() > 2 and read.shape[1] > 1:
+        ways.append((1, read.unbind(1)))
+    return ways
 
 
 def reads_as(op: Op, match: Match, read: torch.Tensor, reference: Probe) -> bool:
