@@ -56,7 +56,10 @@ def common_layout(site: Site, rank: int) -> Layout:
     turned = [layout for layout in layouts if layout.perm != tuple(range(rank))]
     perm = turned[0].perm if turned else tuple(range(rank))
     wish = site.wanted.get(site.node.outputs[0].name or "")
-    if wish is not None and any(layout.perm == wish.perm for layout in layouts):
+    stands = {layout.perm for layout in layouts}
+    if any(isinstance(held, View) and 1 < len(held.shape or ()) < rank for held in site.held):
+        stands.add(tuple(range(rank)))  # of lower rank: broadcast over leading axes, as it stands
+    if wish is not None and wish.perm in stands:
         perm = wish.perm
     orders = [next((layout.orders[axis] for layout in layouts if layout.orders[axis]), None) for axis in range(rank)]
     return Layout(perm, tuple(orders))
