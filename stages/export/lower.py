@@ -13,7 +13,7 @@ from ..onnx_functions import DOMAIN, add_functions
 from ..plan import Array
 from .convert import TRACE_DOMAIN, onnx_from_function
 from .opaque import FUNCTION, LOOP, SITE
-from .order import sort_by_execution
+from .order import sort_by_layer
 from .recurrence import Loop
 from .scan import body_graph, name_in, scan_node, step_inputs
 from .trace import CallEnd, Traced
@@ -44,7 +44,7 @@ def lowered(proto: onnx.ModelProto, traced: Traced, model_name: str) -> ir.Model
     passes.RemoveUnusedNodesPass()(model)
     _drop_unused_weights(graph)
     ends = {node.metadata_props[BOUNDARY_KEY]: node for node in graph if BOUNDARY_KEY in node.metadata_props}
-    sort_by_execution(graph, [ends[end.name] for end in traced.boundaries if end.name in ends])
+    sort_by_layer(graph, [ends[name] for name in traced.order if name in ends])
     add_functions(model)
     _infer_shapes(model)
     return model

@@ -1,7 +1,8 @@
-"""The nodes of a graph in the order in which Keras ran the layers.
+"""The nodes of a graph in the order of the model's layers, as far as what they need allows.
 
-tf2onnx sorts a graph topologically, in whatever order it likes. Where two layers cannot be told apart by what they
-read, the order of execution decides, and it has to be Keras'.
+tf2onnx sorts a graph topologically, in whatever order it likes, and Keras runs branches of one depth last to first.
+Where two layers cannot be told apart by what they read, the order of execution decides: it has to be that in which
+a person has written them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Iterator
 import onnx_ir as ir
 
 
-def sort_by_execution(graph: ir.Graph, ends: Iterable[ir.Node]) -> None:
+def sort_by_layer(graph: ir.Graph, ends: Iterable[ir.Node]) -> None:
     """Put what each of ``ends`` needs before it, in their order; the rest behind, in the order that it had."""
     rank = {node: place for place, node in enumerate(graph)}
     ordered: dict[ir.Node, None] = {}

@@ -8,7 +8,7 @@ tells which entry of ``Traced`` it stands for.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from ..errors import TorchgraftError, UnsupportedError
 from ..keras_io import KerasInput, call_model, model_inputs, named_outputs
-from ..keras_layers import LayerCall, intercepted_calls, variable_paths
+from ..keras_layers import LayerCall, intercepted_calls, layer_paths, variable_paths
 from ..plan import Array
 from .activations import whole_activations
 from .opaque import BOUNDARY, SITE, eager_constants, opaque
@@ -53,6 +53,8 @@ class Traced:
         outputs: names of the model's outputs, in order.
         sites: the calls that a handler writes, by token.
         boundaries: the outputs of all calls, by token.
+        order: the boundaries' names, by the place of their layers in the model. (Keras runs branches of one depth last
+            to first.)
         loops: the loops over time steps, by token.
         scopes: name scope of a call → layer path, for messages.
         constants: arrays that the model holds outside its variables, by the name of the function's extra argument.
@@ -64,6 +66,7 @@ class Traced:
     outputs: tuple[tuple[str, tuple[int | None, ...], str], ...]
     sites: tuple[tuple[WholeLayer, Site], ...]
     boundaries: tuple[CallEnd, ...]
+    order: tuple[str, ...]
     loops: tuple[Loop, ...]
     scopes: Mapping[str, str]
     constants: Mapping[str, Array]
@@ -215,7 +218,14 @@ def trace(model: keras.Model, given: Mapping[str, Array]) -> Traced:
         tuple(outputs),
         tuple(tracer.sites),
         tuple(tracer.boundaries),
+        _by_layer(model, tracer.boundaries),
         tuple(tracer.recurrences.loops),
         tracer.scopes,
         eager_constants(concrete.graph.captures),
     )
+
+
+def _by_layer(model: keras.Model, ends: Sequence[CallEnd]) -> tuple[str, ...]:
+    places = {path: place for place, path in enumerate(layer_paths(model))}
+    ordered = sorted(ends, key=lambda end: (end.call.index, places.get(end.call.path, len(places))))
+    return tuple(end.name for end in ordered)
