@@ -28,8 +28,8 @@ def setting(departed: Departed) -> Finding | None:
         differing = differing_settings(departed.glue, other) if other.operator == departed.glue.operator else {}
         if not differing:
             continue
-        cause = ", ".join(f"{key} is {ours}, Keras has {keras}" for key, (ours, keras) in differing.items())
-        fix = "pass " + ", ".join(f"{key}={keras}" for key, (_, keras) in differing.items())
+        cause = ", ".join(f"{key} is {ours!r}, Keras has {keras!r}" for key, (ours, keras) in differing.items())
+        fix = "pass " + ", ".join(f"{key}={keras!r}" for key, (_, keras) in differing.items())
         if name in padded:
             settings = next(pads[read].settings for read in other.reads if read in pads)
             line = f"F.pad(x, {settings['pad']}, value={settings.get('value') or 0.0})"
