@@ -220,7 +220,7 @@ def _given(op: Op, match: Match, reference: Probe, shape: Shape) -> torch.Tensor
         rows = rows[torch.from_numpy(found.rows)]
     if found.features is not None and op.keeps_channels:
         rows = rows[:, torch.from_numpy(found.features)]
-    if match.order is not None:
+    if match.order is not None and match.order.fits(rows.shape[1]):
         rows = rows[:, torch.from_numpy(match.order.index(rows.shape[1]))]
     if match.part is not None:
         rows = rows[:, slice(*match.part)]
