@@ -54,6 +54,18 @@ class Attending(Ends):
         return self.head(y)
 
 
+class TimeFirst(Ends):
+    """nn.MultiheadAttention with the positions first, as it takes them by default."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(WIDTH, HEADS)
+
+    def forward(self, query: torch.Tensor) -> torch.Tensor:
+        x = self.before(query).transpose(0, 1)
+        return self.head(self.attention(x, x, x, need_weights=False)[0].transpose(0, 1))
+
+
 class Crossed(Ends):
     """nn.MultiheadAttention on another sequence."""
 
@@ -119,6 +131,7 @@ PAIRS = tuple(
     for name, made, module in (
         ("attention → nn.MultiheadAttention", keras_attention, Attending),
         ("attention → nn.MultiheadAttention with weights", keras_attention, partial(Attending, need_weights=True)),
+        ("attention → nn.MultiheadAttention, positions first", keras_attention, TimeFirst),
         ("causal → nn.MultiheadAttention", partial(keras_attention, causal=True), partial(Attending, causal=True)),
         ("cross attention → nn.MultiheadAttention", partial(keras_attention, crossed=True), Crossed),
         ("attention → fused qkv", keras_attention, Fused),
