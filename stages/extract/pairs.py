@@ -218,7 +218,7 @@ def _given(op: Op, match: Match, reference: Probe, shape: Shape) -> torch.Tensor
     rows = _rows(match, reference)
     if found.rows is not None:
         rows = rows[torch.from_numpy(found.rows)]
-    if found.features is not None and op.keeps_channels:
+    if found.features is not None and op.keeps_order:
         rows = rows[:, torch.from_numpy(found.features)]
     if match.order is not None and match.order.fits(rows.shape[1]):
         rows = rows[:, torch.from_numpy(match.order.index(rows.shape[1]))]

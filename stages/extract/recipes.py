@@ -68,7 +68,7 @@ def _parameter(recipe: Recipe, axes: tuple[int, ...] | None, wanted: Shape) -> R
 
 def _input_axis(op: Op, slot: str) -> int | None:
     """The axis of a canonical weight that runs along the input's features."""
-    if op.keeps_channels or op.kind == "layer_norm":
+    if op.keeps_order:
         return 0
     return 1 - op.output_axis if slot == "weight" else None
 

@@ -143,6 +143,11 @@ class Op:
         channelwise = self.is_elementwise and self.feature_axis is not None
         return self.kind in CHANNELWISE or depthwise or channelwise
 
+    @property
+    def keeps_order(self) -> bool:
+        """Whether an order of the input's features is that of the output's: also over features that are mixed alike."""
+        return self.keeps_channels or self.kind == "layer_norm"
+
     def canonical_input(self, value: torch.Tensor) -> torch.Tensor:
         """The input in canonical form (1, 2, 7, 9): padded, and cropped to what the kernel touches.
 

@@ -76,9 +76,15 @@ def activating() -> Iterator[Piece]:
     yield Piece("ReLU", every, _relu, layers.ReLU, _relu_twin)
     yield Piece("Softmax", every, _softmax, layers.Softmax, lambda options, _: nn.Softmax(dim=1))
     yield Piece("PReLU", (2, 3), _prelu, layers.PReLU, lambda options, shapes: nn.PReLU(shapes[0][-1]))
-    yield Piece("Dropout", every, lambda *_: {"rate": 0.5}, layers.Dropout, lambda options, _: nn.Dropout(0.5))
     yield Piece(
-        "GaussianNoise", every, lambda *_: {"stddev": 0.5}, layers.GaussianNoise, lambda options, _: nn.Identity()
+        "Dropout", every, lambda *_: {"rate": 0.5, "seed": 1}, layers.Dropout, lambda options, _: nn.Dropout(0.5)
+    )
+    yield Piece(
+        "GaussianNoise",
+        every,
+        lambda *_: {"stddev": 0.5, "seed": 1},
+        layers.GaussianNoise,
+        lambda options, _: nn.Identity(),
     )
 
 

@@ -30,6 +30,7 @@ def test_500_drawn_models_are_grafted_onto_their_twins(drawn: Architecture) -> N
     assert faults(drawn) == []
 
 
+PLAIN = {"use_bias": False, "activation": "linear"}
 FOUND = {
     "an embedding's series that is repeated stays channels-last": Architecture(
         inputs=(((8,), "int32"),),
@@ -47,10 +48,10 @@ FOUND = {
         ),
         outputs=(2, 3),
     ),
-    "equal layers on one input go by the order in which Keras ran them": Architecture(
+    "equal layers on one input go by the order of the model's layers": Architecture(
         inputs=(((7,), "int32"),),
-        steps=tuple(Step("Embedding", {"input_dim": 5, "output_dim": 2}, (0,)) for _ in range(3)),
-        outputs=(1, 2, 3),
+        steps=tuple(Step("Embedding", {"input_dim": 5, "output_dim": 2}, (0,)) for _ in range(7)),
+        outputs=tuple(range(1, 8)),
     ),
     "an embedding reads its ids in another order of axes": Architecture(
         inputs=(((8,), "int32"), ((8,), "int32")),
@@ -59,6 +60,19 @@ FOUND = {
     ),
     "a PReLU by channel is no arithmetic": Architecture(
         inputs=(((3, 6, 2), "float32"),), steps=(Step("PReLU", {"shared_axes": [1, 2]}, (0,)),), outputs=(1,)
+    ),
+    "an order of features passes through a LayerNormalization": Architecture(
+        inputs=(((3, 2), "float32"),),
+        steps=(
+            Step(
+                "DepthwiseConv1D",
+                {"kernel_size": (1,), "strides": (1,), "padding": "valid", **PLAIN, "depth_multiplier": 2},
+                (0,),
+            ),
+            Step("Flatten", {}, (0,)),
+            Step("LayerNormalization", {"epsilon": 1e-3}, (2,)),
+        ),
+        outputs=(1, 3),
     ),
     "an interpolation has the channels first": Architecture(
         inputs=(((8, 5, 2), "float32"),),
