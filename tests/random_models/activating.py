@@ -64,6 +64,9 @@ def _softmax(draw: Draw, shapes: list[Shape]) -> Options | None:
     return {} if shapes[0][-1] > 1 else None
 
 
+NOISE = {"stddev": 0.5, "seed": 1}
+
+
 def nothing(draw: Draw, shapes: list[Shape]) -> Options:
     return {}
 
@@ -76,16 +79,8 @@ def activating() -> Iterator[Piece]:
     yield Piece("ReLU", every, _relu, layers.ReLU, _relu_twin)
     yield Piece("Softmax", every, _softmax, layers.Softmax, lambda options, _: nn.Softmax(dim=1))
     yield Piece("PReLU", (2, 3), _prelu, layers.PReLU, lambda options, shapes: nn.PReLU(shapes[0][-1]))
-    yield Piece(
-        "Dropout", every, lambda *_: {"rate": 0.5, "seed": 1}, layers.Dropout, lambda options, _: nn.Dropout(0.5)
-    )
-    yield Piece(
-        "GaussianNoise",
-        every,
-        lambda *_: {"stddev": 0.5, "seed": 1},
-        layers.GaussianNoise,
-        lambda options, _: nn.Identity(),
-    )
+    yield Piece("Dropout", every, lambda *_: {"rate": 0.5, "seed": 1}, layers.Dropout, lambda *_: nn.Dropout(0.5))
+    yield Piece("GaussianNoise", every, lambda *_: NOISE, layers.GaussianNoise, lambda *_: nn.Identity())
 
 
 class Mean(nn.Module):
