@@ -255,6 +255,8 @@ def _refitted(value: torch.Tensor, shape: Shape) -> torch.Tensor:
     """``value`` in ``shape``; where the module departs (another stride) and it does not fit, cut or repeated to fit."""
     if value.numel() == math.prod(shape):
         return value.reshape(shape)
+    if value.dim() > len(shape):
+        return value.flatten()[torch.arange(math.prod(shape)) % value.numel()].reshape(shape)
     value = value.reshape((1,) * (len(shape) - value.dim()) + tuple(value.shape))
     for axis, size in enumerate(shape):
         value = value.index_select(axis, torch.arange(size) % value.shape[axis])
