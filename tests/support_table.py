@@ -9,6 +9,7 @@ refusal code answers when it is asked.
 
 from __future__ import annotations
 
+import collections
 import inspect
 import sys
 from collections.abc import Callable, Iterable
@@ -60,22 +61,30 @@ def layer_rows(imported: Imported) -> list[Support]:
     Raises:
         LookupError: a class has no case and is not refused.
     """
-    inner = {case.name: kinds_in(case) for case in CASES}
-    rows, missing = [], []
-    for name, kind in layer_classes().items():
-        cases = [case for case in CASES if case.kind is kind]
-        inside = [case for case in CASES if kind in inner[case.name]]
-        if refused(kind):
-            rows.append(Support(name, REFUSED_MARK, refusal_message(name, kind)))
-        elif cases:
-            rows.append(verified(name, kind, cases, imported))
-        elif inside:
-            rows.append(Support(name, VERIFIED, _inside(kind, inside)))
-        else:
-            missing.append(name)
+    own, inside = cases_by_class()
+    missing = [name for name, kind in layer_classes().items() if not (refused(kind) or own[kind] or inside[kind])]
     if missing:
         raise LookupError(f"neither in the layer table nor refused: {missing}")
+    rows = []
+    for name, kind in layer_classes().items():
+        if refused(kind):
+            rows.append(Support(name, REFUSED_MARK, refusal_message(name, kind)))
+        elif own[kind]:
+            rows.append(verified(name, kind, own[kind], imported))
+        else:
+            rows.append(Support(name, VERIFIED, _inside(kind, inside[kind])))
     return rows
+
+
+def cases_by_class() -> tuple[dict[type, list[Case]], dict[type, list[Case]]]:
+    """A class's own cases, and those that have it inside another layer."""
+    own: dict[type, list[Case]] = collections.defaultdict(list)
+    inside: dict[type, list[Case]] = collections.defaultdict(list)
+    for case in CASES:
+        own[case.kind].append(case)
+        for kind in kinds_in(case):
+            inside[kind].append(case)
+    return own, inside
 
 
 def verified(name: str, kind: type, cases: list[Case], imported: Imported) -> Support:
