@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from zoo.pair import Pair, built
+from zoo.mobilenet import IMAGENET_MEAN, IMAGENET_STD
+from zoo.pair import Pair, built, pixels, preprocessed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,6 +29,14 @@ def small_torchvision() -> nn.Module:
     return ConvNeXt(blocks, num_classes=10)
 
 
+def tiny(module: str, made: Any) -> Pair:
+    """As it comes: with the statistics of ImageNet inside."""
+    model = built("keras.applications:ConvNeXtTiny", weights=None, classifier_activation=None)
+    feed = preprocessed(IMAGENET_MEAN, IMAGENET_STD)
+    findings = ("apply (x - [123.675, 116.28, 103.53]) / [58.395, 57.12, 57.375]",)
+    return Pair(f"ConvNeXtTiny → {module}", model, made, inputs=pixels, feed=feed, findings=findings, full=True)
+
+
 PAIRS = (
     Pair("ConvNeXt, small → torchvision ConvNeXt", small_keras(), small_torchvision),
     Pair(
@@ -35,4 +44,6 @@ PAIRS = (
         small_keras(),
         built("timm.models.convnext:ConvNeXt", depths=DEPTHS, dims=WIDTHS, num_classes=10),
     ),
+    tiny("torchvision convnext_tiny", built("torchvision.models:convnext_tiny")),
+    tiny("timm convnext_tiny", built("timm:create_model", "convnext_tiny")),
 )

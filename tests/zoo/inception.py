@@ -13,14 +13,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def keras(name: str, **options: Any) -> Any:
-    return built(f"keras.applications:{name}", weights=None, classifier_activation=None, **options)
-
-
-def small(name: str, size: int) -> Any:
-    return keras(name, input_shape=(size, size, 3), classes=10)
-
-
 def timm(name: str, **options: Any) -> Any:
     return built("timm:create_model", name, **options)
 
@@ -29,34 +21,26 @@ def epsilon_told(module: nn.Module) -> None:
     set_epsilon(module, 1e-3)
 
 
-COUNTED = ("count_include_pad is True, Keras has False",)
-EPSILON = ("eps is 1e-05, Keras has 0.001",)
+def pairs(size: int | None = None, classes: int = 1000) -> tuple[Pair, ...]:
+    """Those of full width and depth; with ``size`` on smaller images."""
 
-PAIRS = (
-    Pair(
-        "InceptionV3 → torchvision inception_v3",
-        small("InceptionV3", 75),
-        built("torchvision.models:inception_v3", num_classes=10, aux_logits=False, init_weights=False),
-        differs=("count_include_pad=False",),
-        told=leave_padding_out,
-    ),
-    Pair(
-        "InceptionV3 → timm inception_v3",
-        small("InceptionV3", 75),
-        timm("inception_v3", num_classes=10),
-        differs=("count_include_pad=False",),
-        told=leave_padding_out,
-    ),
-    Pair(
-        "InceptionResNetV2 → timm inception_resnet_v2",
-        small("InceptionResNetV2", 75),
-        timm("inception_resnet_v2", num_classes=10),
-    ),
-    Pair(
-        "Xception → timm legacy_xception",
-        small("Xception", 71),
-        timm("legacy_xception", num_classes=10),
-        differs=("pass eps=0.001",),
-        told=epsilon_told,
-    ),
-)
+    def of(name: str, module: str, made: Any, **expected: Any) -> Pair:
+        options = {} if size is None else {"input_shape": (size, size, 3)}
+        model = built(
+            f"keras.applications:{name}", weights=None, classifier_activation=None, classes=classes, **options
+        )
+        words = "" if size is None else f", {size} px"
+        return Pair(f"{name}{words} → {module}", model, made, full=size is None, **expected)
+
+    counted: dict[str, Any] = {"differs": ("count_include_pad=False",), "told": leave_padding_out}
+    epsilon: dict[str, Any] = {"differs": ("pass eps=0.001",), "told": epsilon_told}
+    torchvision = built("torchvision.models:inception_v3", num_classes=classes, aux_logits=False, init_weights=False)
+    return (
+        of("InceptionV3", "torchvision inception_v3", torchvision, **counted),
+        of("InceptionV3", "timm inception_v3", timm("inception_v3", num_classes=classes), **counted),
+        of("InceptionResNetV2", "timm inception_resnet_v2", timm("inception_resnet_v2", num_classes=classes)),
+        of("Xception", "timm legacy_xception", timm("legacy_xception", num_classes=classes), **epsilon),
+    )
+
+
+PAIRS = (*pairs(75, 10), *pairs())

@@ -15,68 +15,80 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PREPROCESSING = "apply (x - [123.67, 116.28, 103.53]) / [58.395, 57.12, 57.375]"
 
 
-def small(name: str, **options: Any) -> Any:
-    options = {"input_shape": (64, 64, 3), "classes": 10, "classifier_activation": None, **options}
-    return built(f"keras.applications:{name}", weights=None, **options)
+def keras_applications(name: str, **options: Any) -> Any:
+    return built(f"keras.applications:{name}", weights=None, **{"classifier_activation": None, **options})
 
 
 def timm(name: str, **options: Any) -> Any:
     return built("timm:create_model", name, **options)
 
 
-def efficientnet_b0() -> keras.Model:
-    """With what its Normalization holds when trained weights are loaded: the statistics of ImageNet."""
-    import keras
+def with_statistics(model: Any) -> Any:
+    """A model with what its Normalization holds when trained weights are loaded: the statistics of ImageNet."""
 
-    model = small("EfficientNetB0")()
-    (norm,) = (layer for layer in model.layers if isinstance(layer, keras.layers.Normalization))
-    norm.adapt_mean.assign(IMAGENET_MEAN)
-    norm.adapt_variance.assign([deviation**2 for deviation in IMAGENET_STD])
-    norm.finalize_state()
-    return model
+    def build() -> keras.Model:
+        import keras
+
+        made: keras.Model = model()
+        (norm,) = (layer for layer in made.layers if isinstance(layer, keras.layers.Normalization))
+        norm.adapt_mean.assign(IMAGENET_MEAN)
+        norm.adapt_variance.assign([deviation**2 for deviation in IMAGENET_STD])
+        norm.finalize_state()
+        return made
+
+    return build
 
 
-PAIRS = (
-    Pair(
-        "MobileNet → timm mobilenetv1_100",
-        small("MobileNet"),
-        timm("mobilenetv1_100", num_classes=10, pad_type="same", bn_eps=1e-3),
-    ),
-    Pair(
-        "MobileNetV2 → timm mobilenetv2_100",
-        small("MobileNetV2"),
-        timm("mobilenetv2_100", num_classes=10, pad_type="same", bn_eps=1e-3),
-    ),
-    Pair(
-        "MobileNetV2 → torchvision mobilenet_v2, other padding",
-        small("MobileNetV2"),
-        built("torchvision.models:mobilenet_v2", num_classes=10),
-        differs=("features.0.0", "pad"),
-    ),
-    Pair(
-        "MobileNetV3Large → timm tf_mobilenetv3_large_100",
-        small("MobileNetV3Large", classifier_activation="softmax"),
-        timm("tf_mobilenetv3_large_100", num_classes=10),
-        inputs=pixels,
-        feed=preprocessed((1.0, 1.0, 1.0), (1.0, 1.0, 1.0), scale=127.5),
-        read=probabilities,
-        findings=("apply (x - 127.5) / 127.5", "apply softmax"),
-    ),
-    Pair(
-        "EfficientNetB0 → timm tf_efficientnet_b0",
-        efficientnet_b0,
-        timm("tf_efficientnet_b0", num_classes=10),
-        inputs=pixels,
-        feed=preprocessed(IMAGENET_MEAN, IMAGENET_STD),
-        findings=(PREPROCESSING,),
-    ),
-    Pair(
-        "EfficientNetV2B0 → timm tf_efficientnetv2_b0",
-        small("EfficientNetV2B0", classifier_activation="softmax"),
-        timm("tf_efficientnetv2_b0", num_classes=10),
-        inputs=pixels,
-        feed=preprocessed(IMAGENET_MEAN, IMAGENET_STD),
-        read=probabilities,
-        findings=(PREPROCESSING, "apply softmax"),
-    ),
-)
+def pairs(size: int = 224, classes: int = 1000, *, full: bool = True) -> tuple[Pair, ...]:
+    """All of full width and depth; the small ones on smaller images."""
+
+    def keras(name: str, **options: Any) -> Any:
+        return keras_applications(name, input_shape=(size, size, 3), classes=classes, **options)
+
+    def of(name: str, model: Any, module: str, made: Any, **expected: Any) -> Pair:
+        words = "" if full else f", {size} px"
+        return Pair(f"{name}{words} → {module}", model, made, full=full, **expected)
+
+    same: dict[str, Any] = {"num_classes": classes, "pad_type": "same", "bn_eps": 1e-3}
+    imagenet: dict[str, Any] = {"inputs": pixels, "feed": preprocessed(IMAGENET_MEAN, IMAGENET_STD)}
+    return (
+        of("MobileNet", keras("MobileNet"), "timm mobilenetv1_100", timm("mobilenetv1_100", **same)),
+        of("MobileNetV2", keras("MobileNetV2"), "timm mobilenetv2_100", timm("mobilenetv2_100", **same)),
+        of(
+            "MobileNetV2",
+            keras("MobileNetV2"),
+            "torchvision mobilenet_v2, other padding",
+            built("torchvision.models:mobilenet_v2", num_classes=classes),
+            differs=("features.0.0", "pad"),
+        ),
+        of(
+            "MobileNetV3Large",
+            keras("MobileNetV3Large", classifier_activation="softmax"),
+            "timm tf_mobilenetv3_large_100",
+            timm("tf_mobilenetv3_large_100", num_classes=classes),
+            inputs=pixels,
+            feed=preprocessed((1.0, 1.0, 1.0), (1.0, 1.0, 1.0), scale=127.5),
+            read=probabilities,
+            findings=("apply (x - 127.5) / 127.5", "apply softmax"),
+        ),
+        of(
+            "EfficientNetB0",
+            with_statistics(keras("EfficientNetB0")),
+            "timm tf_efficientnet_b0",
+            timm("tf_efficientnet_b0", num_classes=classes),
+            findings=(PREPROCESSING,),
+            **imagenet,
+        ),
+        of(
+            "EfficientNetV2B0",
+            keras("EfficientNetV2B0", classifier_activation="softmax"),
+            "timm tf_efficientnetv2_b0",
+            timm("tf_efficientnetv2_b0", num_classes=classes),
+            read=probabilities,
+            findings=(PREPROCESSING, "apply softmax"),
+            **imagenet,
+        ),
+    )
+
+
+PAIRS = (*pairs(64, 10, full=False), *pairs())

@@ -2,7 +2,8 @@
 
     python tests/zoo/table.py [--full] [--only WORDS]
 
-Each pair runs in a process of its own, so that the seconds are those of a first conversion and memory is given back.
+Each pair runs in a process of its own, so that the seconds are those of a first conversion and memory is given back;
+its row is written at once, over what stood there.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ HEADERS = (
     "structure",
     "names",
     "stated",
+    "date",
 )
 BEGIN, END = "<!-- {} table: written by table.py -->", "<!-- end of the {} table -->"
 
@@ -84,40 +86,43 @@ def tried(name: str) -> list[str]:
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, __file__, "--row", name]
     child = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
     if child.returncode:
-        return [name, "", "", "", f"failed: {child.stderr.strip().splitlines()[-1][:100]}", *[""] * 6]
+        lines = child.stderr.strip().splitlines() or [f"ended by signal {-child.returncode}"]
+        return [name, "", "", "", f"failed: {lines[-1][:100]}", *[""] * 6, today]
     made: list[str] = json.loads(child.stdout.splitlines()[-1])
-    return made
+    return [*made, today]
 
 
-def write(kind: str, rows: list[list[str]]) -> None:
-    """Put the table between its marks in the README."""
-    lines = [f"| {' | '.join(cells)} |" for cells in (HEADERS, ["---"] * len(HEADERS), *rows)]
-    versions = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
-    text = f"{datetime.now(UTC):%Y-%m-%d}: {versions}.\n\n" + "\n".join(lines)
+def write(kind: str, rows: dict[str, list[str]], order: list[str]) -> None:
+    """Put these rows into the table between its marks in the README; those of pairs that are no more go."""
     readme = HERE / "README.md"
     before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN.format(kind))
-    _, _, after = rest.partition(END.format(kind))
-    whole = f"{before}{BEGIN.format(kind)}\n{text}\n{END.format(kind)}{after}"
+    table, _, after = rest.partition(END.format(kind))
+    cells = [line[2:-2].split(" | ") for line in table.splitlines() if line.startswith("| ")]
+    rows = {row[0]: row for row in cells} | rows
+    shown = (HEADERS, ["---"] * len(HEADERS), *(rows[name] for name in order if name in rows))
+    versions = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    text = "\n".join(f"| {' | '.join(row)} |" for row in shown)
+    whole = f"{before}{BEGIN.format(kind)}\n{versions}.\n\n{text}\n{END.format(kind)}{after}"
     readme.write_text(whole, encoding="utf-8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true", help="the full-size pairs instead of the small ones")
-    parser.add_argument("--only", default="", help="pairs whose name has these words; the README stays as it is")
+    parser.add_argument("--only", default="", help="pairs whose name has these words")
     parser.add_argument("--row", default="", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.row:
         print(json.dumps(row(chosen.row)))
         return
-    rows = []
-    for name in names(full=chosen.full):
+    order = names(full=chosen.full)
+    for name in order:
         if chosen.only in name:
-            rows.append(tried(name))
-            print(" | ".join(rows[-1]), flush=True)
-    if not chosen.only:
-        write("full" if chosen.full else "small", rows)
+            made = tried(name)
+            print(" | ".join(made), flush=True)
+            write("full" if chosen.full else "small", {name: made}, order)
 
 
 if __name__ == "__main__":
