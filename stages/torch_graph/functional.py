@@ -23,7 +23,7 @@ def make_functional(graph: fx.Graph, own: set[str]) -> bool:
     pure = True
     index = {node: position for position, node in enumerate(graph.nodes)}
     for node, here in index.items():
-        if not _writes(node):
+        if not writes(node):
             continue
         target = node.args[0]
         if isinstance(target, fx.Node) and target.name in own:
@@ -38,7 +38,8 @@ def make_functional(graph: fx.Graph, own: set[str]) -> bool:
     return pure
 
 
-def _writes(node: fx.Node) -> bool:
+def writes(node: fx.Node) -> bool:
+    """Whether a call changes one of its arguments."""
     if node.op != "call_function" or not isinstance(node.target, OpOverload):
         return False
     arguments = node.target._schema.arguments  # noqa: SLF001 - the only public face of a schema

@@ -1,14 +1,11 @@
-"""How a module is read: by ``torch.export``, else by recording a run of it, else it is refused."""
+"""How a module is read: a run of it is recorded; it is replayed, or run again where its calls depend on values."""
 
 from __future__ import annotations
 
 import copy
-import io
-import logging
 import traceback
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -18,11 +15,11 @@ from torch.utils import _pytree as pytree
 
 from ..errors import DifferenceError, MappingError, TorchgraftError, UnsupportedError
 from .call import adapted, call_of
-from .exported import ExportedReading
 from .generators import kept_generators, seed_generators
 from .reading import Reading
 from .recorded import RecordedReading
-from .recurrent import SpelledOut
+from .recorder import record
+from .replayed import ReplayedReading
 from .writes import UnwrittenWeights
 
 #: How far a reading may be from the module itself, relative to the largest value: another kernel of torch's, no more.
@@ -64,34 +61,24 @@ def read(module: nn.Module, inputs: Sequence[torch.Tensor]) -> Reading:
     Raises:
         MappingError: its forward fails on these inputs.
         DifferenceError: its forward is not deterministic.
-        UnsupportedError: its forward writes into its own weights, or can neither be traced nor recorded.
+        UnsupportedError: its forward writes into its own weights, or cannot be read from a run.
     """
     expected = _own_outputs(module, inputs)
     try:
-        with torch.no_grad(), kept_generators(), _quiet(), SpelledOut():
-            reading: Reading = ExportedReading(torch.export.export(working_copy(module), tuple(inputs), strict=False))
+        recording = record(working_copy(module), inputs)
+        reading: Reading = RecordedReading(recording) if recording.left else ReplayedReading(recording)
         if _is_faithful(reading, module, inputs, expected):
             return reading
-        refusal = "torch.export: the graph does not compute what the module computes"
-    except Exception as error:  # noqa: BLE001 - torch.export raises whatever the tracing met; a recording answers it
-        refusal = f"torch.export: {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
-    try:
-        reading = RecordedReading(working_copy(module), inputs)
-        same = _is_faithful(reading, module, inputs, expected)
-        refusal = f"{refusal}; {reading.how}: it does not give again what it recorded" if not same else refusal
-    except TorchgraftError as error:
-        error.details = (*error.details, refusal)
+    except TorchgraftError:
         raise
     except Exception as error:
-        raise _unreadable(module, refusal, f"a recorded run: {type(error).__name__}: {error}") from error
-    if not same:
-        raise _unreadable(module, refusal)
-    return reading
+        raise _unreadable(module, f"{type(error).__name__}: {error}") from error
+    raise _unreadable(module, "it does not give again what it gave", *dict.fromkeys(recording.left))
 
 
 def _unreadable(module: nn.Module, *reasons: str) -> UnsupportedError:
     return UnsupportedError(
-        "the module can neither be traced by torch.export nor read from a recorded run",
+        "the module cannot be read from a run of it",
         where=type(module).__name__,
         fix="make forward a function of its inputs and its weights alone, on CPU tensors, without autograd inside and "
         "without keeping results from one call to the next",
@@ -114,22 +101,6 @@ def _close(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
         return torch.equal(ours, theirs)
     scale = float(theirs.nan_to_num(0.0, 0.0, 0.0).abs().max())
     return torch.allclose(ours, theirs, rtol=0, atol=FAITHFUL * scale, equal_nan=True)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without torch's own words on a failing export: the reason is in the exception."""
-    loggers = [logging.getLogger(name) for name in ("torch", "torch.export", "torch._dynamo", "torch.fx")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL + 1)
-        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):  # torch prints the graph that it gave up
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 def _own_outputs(module: nn.Module, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:

@@ -375,7 +375,7 @@ def test_all_unmapped_keys_are_in_one_report_with_the_nearest_candidates() -> No
 
 
 class Counting(nn.Module):
-    """Counts its calls, writes to a buffer, and branches on data: torch.export refuses it."""
+    """Counts its calls, writes to a buffer, and branches on data: it is run again as a whole."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -391,7 +391,7 @@ class Counting(nn.Module):
         return self.b(torch.relu(x))
 
 
-def test_a_forward_that_cannot_be_traced_is_read_from_a_run_and_left_as_it_was() -> None:
+def test_a_forward_that_branches_on_data_is_run_again_and_left_as_it_was() -> None:
     reference = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
     module = Counting().train()
     before = {key: tensor.clone() for key, tensor in module.state_dict().items()}
@@ -404,7 +404,7 @@ def test_a_forward_that_cannot_be_traced_is_read_from_a_run_and_left_as_it_was()
     assert not any(child._forward_hooks for child in module.modules())
 
 
-def test_a_parameter_that_an_untraceable_forward_reads_itself_is_placed() -> None:
+def test_a_parameter_that_a_branching_forward_reads_itself_is_placed() -> None:
     class Own(Counting):
         def __init__(self) -> None:
             super().__init__()
@@ -428,7 +428,7 @@ def test_a_parameter_that_an_untraceable_forward_reads_itself_is_placed() -> Non
     }
 
 
-def test_a_module_that_neither_way_reads_is_refused_with_what_to_do() -> None:
+def test_a_module_that_cannot_be_read_is_refused_with_what_to_do() -> None:
     class Graduates(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -442,7 +442,7 @@ def test_a_module_that_neither_way_reads_is_refused_with_what_to_do() -> None:
     with pytest.raises(UnsupportedError, match="without autograd") as failure:
         extract(nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4)), Graduates(), x=images(4, 6))
     assert failure.value.exit_code == 5
-    assert "torch.export" in str(failure.value)
+    assert "does not require grad" in str(failure.value)
 
 
 def test_a_forward_that_draws_random_numbers_is_refused() -> None:

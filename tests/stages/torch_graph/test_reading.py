@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -12,14 +13,15 @@ from torch_pairs import randomized
 from torchgraft.stages.plan import Reshape, Transpose, apply_moves
 from torchgraft.stages.torch_graph import ForwardError, Op, OpCall, Reading, read, working_copy
 from torchgraft.stages.torch_graph.recorded import RecordedReading
+from torchgraft.stages.torch_graph.recorder import record
 from torchgraft.stages.torch_graph.session import WhatIf
 
 
 def recorded(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> Reading:
-    return RecordedReading(working_copy(module), inputs)
+    return RecordedReading(record(working_copy(module), inputs))
 
 
-BOTH = pytest.mark.parametrize("reader", [read, recorded], ids=["export", "recorded"])
+BOTH = pytest.mark.parametrize("reader", [read, recorded], ids=["replayed", "recorded"])
 Reader = Callable[[nn.Module, tuple[torch.Tensor, ...]], Reading]
 
 
@@ -248,3 +250,47 @@ def test_what_would_follow_from_another_output_is_found_again_through_the_glue_b
     with torch.no_grad():
         session.run(at_op, lambda name, value: None)
     torch.testing.assert_close(read_in_the_run[0], (given[second] * 2).tanh())
+
+
+class Written(nn.Module):
+    """Writes in place, through views and into a buffer, and has constants of its own; no value leaves torch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(6, 5), nn.Linear(5, 4)
+        self.register_buffer("seen", torch.zeros(()), persistent=False)
+        self.offsets = torch.arange(5) / 10
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen += 1
+        x = self.a(x).add_(self.offsets + torch.tensor([0.5])).relu_()
+        x[:, :2] *= 2
+        return self.b(x * 2 if x.shape[0] > 1 else x)
+
+
+class Sized(Written):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.b(self.a(x[x.sum(1) > 0]))
+
+
+class Listed(Written):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.b(self.a(x) * sum(x[0].tolist()))
+
+
+class Counted(Written):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.b(self.a(x) * functional.one_hot(x.argmax(1)).shape[1])
+
+
+@pytest.mark.parametrize("kind", [Written, Sized, Listed, Counted])
+def test_a_module_is_a_graph_where_no_value_decides_what_it_calls(kind: type[nn.Module]) -> None:
+    """Either way it computes what the module does on other inputs with other weights."""
+    x = torch.rand(3, 6, generator=torch.Generator().manual_seed(0)) - 0.4
+    reading = read(randomized(kind()), (x,))
+    assert reading.how == ("a recorded graph" if kind is Written else "a recorded run")
+    other, values = randomized(kind(), seed=1), x.flip(0, 1) * 3
+    for _ in range(2):  # what the first run has written is not there in the second
+        (made,) = reading.run([values], other.state_dict())
+    with torch.no_grad():
+        torch.testing.assert_close(made, kind.forward(copy.deepcopy(other), values.clone()))

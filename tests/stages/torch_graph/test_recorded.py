@@ -1,4 +1,4 @@
-"""A module read from a run: what torch.export refuses, and that the user's module is left as it was."""
+"""A module that is run again as a whole, as its calls depend on values; and that the user's is left as it was."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.export.graph_signature import InputKind
 from torch.nn import functional
 from torch_pairs import randomized
 from torchgraft.stages.errors import DifferenceError, MappingError, UnsupportedError
 from torchgraft.stages.torch_graph import OpCall, Reading, read, working_copy
-from torchgraft.stages.torch_graph.exported import ExportedReading
-from torchgraft.stages.torch_graph.recorded import RecordedReading
+from torchgraft.stages.torch_graph.graph import GraphParts, read_graph
 
 
 class Base(nn.Module):
@@ -87,7 +87,7 @@ def outputs(module: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_export_refuses_is_read_from_a_run(kind: type[Base]) -> None:
+def test_what_lets_values_out_of_torch_is_run_again(kind: type[Base]) -> None:
     module = randomized(kind())
     reading = read(module, (X,))
     assert reading.how == "a recorded run"
@@ -117,6 +117,13 @@ def test_what_an_operation_gives_can_be_replaced(kind: type[Base]) -> None:
     torch.testing.assert_close(reading.run([X], module.state_dict(), halved)[0], whole[0] * 0.5)
 
 
+def parts_of(program: torch.export.ExportedProgram) -> GraphParts:
+    specs = {spec.arg.name: spec for spec in program.graph_signature.input_specs}
+    keys = {name: spec.target for name, spec in specs.items() if spec.kind in (InputKind.PARAMETER, InputKind.BUFFER)}
+    constants = {name for name, spec in specs.items() if spec.kind == InputKind.CONSTANT_TENSOR}
+    return read_graph(program.graph, keys, constants)
+
+
 def test_the_vocabulary_is_that_of_export() -> None:
     """Normalisations, convolutions and attention at the grain of a layer, fast paths of torch's own aside."""
     module = randomized(
@@ -127,9 +134,9 @@ def test_the_vocabulary_is_that_of_export() -> None:
         )
     )
     x = torch.rand(2, 4, 12)
-    recorded = RecordedReading(working_copy(module), (x,))
+    recorded = read(module, (x,))
     with torch.no_grad():
-        exported = ExportedReading(torch.export.export(working_copy(module), (x,), strict=False))
+        exported = parts_of(torch.export.export(working_copy(module), (x,), strict=False))
     described = [
         [
             (op.kind, op.place, {name: (slot.key, slot.moves) for name, slot in op.slots.items()}, dict(op.hyper))
