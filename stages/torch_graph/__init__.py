@@ -6,6 +6,7 @@ from .fitted import call_of_fit, fed, given, outputs_by_place
 from .op import CONVOLUTIONS, MOVEMENTS, NEUTRAL, NORMALISATIONS, PARAMETER, TRANSPOSED, Op, Section, Slot
 from .read import ForwardError, read, user_forward, working_copy
 from .reading import AtOp, Glue, OpCall, Reading, State
+from .rows import Rows, rows_read
 from .session import Session, WhatIf
 from .tensors import as_tensor, exact_tensor, floating_dtype, in_dtype, numpy_dtype
 
@@ -23,6 +24,7 @@ __all__ = [
     "Op",
     "OpCall",
     "Reading",
+    "Rows",
     "Section",
     "Session",
     "Slot",
@@ -40,6 +42,7 @@ __all__ = [
     "numpy_dtype",
     "outputs_by_place",
     "read",
+    "rows_read",
     "user_forward",
     "working_copy",
 ]

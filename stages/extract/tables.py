@@ -1,0 +1,55 @@
+"""Tables of which the module reads some rows only, and of which Keras has no more than these.
+
+1. A table of positions with rows in front that nothing reads (an offset for padding), or with rows for longer inputs.
+2. A table of words that has more rows than Keras has words.
+
+The rows that Keras has stand one after the other, from the first that is read, or from the first of all: a table of
+words is read where the words are. The others become zeros: nothing can tell what they should be, and they are said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from ..plan import Shape
+from ..torch_graph import PARAMETER, Reading, Rows, rows_read, working_copy
+
+
+def tables_read(
+    module: nn.Module, reading: Reading, inputs: Sequence[torch.Tensor], reference: Reading
+) -> dict[str, Rows]:
+    """Key → the rows that are read of it, of the tables that have no counterpart of their size in the reference."""
+    counterparts = {op.signature for op in reference.ops.values()}
+    keys = {
+        slot.key
+        for op in reading.ops.values()
+        if op.kind in ("embedding", PARAMETER) and op.signature not in counterparts
+        for slot in op.slots.values()
+    }
+    return rows_read(working_copy(module), inputs, keys) if keys else {}
+
+
+def looked_up_by_position(target: Reading, reference: Reading, rows: dict[str, Rows]) -> list[str]:
+    """Lookups that the reference has not, at the same positions in every sample: their tables enter glue."""
+    counterparts = {op.signature for op in reference.ops.values()}
+    return [
+        name
+        for name, op in target.ops.items()
+        if op.kind == "embedding" and op.signature not in counterparts
+        if (read := rows.get(op.slots["weight"].key)) is not None and read.alike
+    ]
+
+
+def held_rows(table: Shape, theirs: Shape, read: Rows | None) -> tuple[int, int] | None:
+    """From which to which row a table holds all that Keras has, where it reads no others; None where it does not.
+
+    Example: a table (14, 32) of which rows 2 to 13 are read, Keras' (12, 32): (2, 14).
+    """
+    if read is None or table[1:] != theirs[1:] or not theirs or theirs[0] >= table[0]:
+        return None
+    start = read.start if read.alike else 0
+    stop = start + theirs[0]
+    return (start, stop) if read.stop <= stop <= table[0] else None
