@@ -10,13 +10,16 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
+from unittest import mock
 
 import onnx
 import tensorflow as tf
 
 from ..errors import UnsupportedError
 from .tf_ops import TF_OPS
+from .unfed import unfed
 
 OPSET = 17
 TRACE_DOMAIN = "torchgraft.trace"
@@ -31,15 +34,19 @@ def onnx_from_function(function: Any, scopes: Mapping[str, str]) -> onnx.ModelPr
     """
     import tf2onnx.convert
     import tf2onnx.tf_loader
+    import tf2onnx.tfonnx
 
     inputs = [tensor.name for tensor in function.inputs if tensor.dtype.name != "resource"]
     outputs = [tensor.name for tensor in function.outputs]
-    with _captured_log() as log:
+    # Where the batch is fixed tf2onnx joins any MatMul and Add into a Gemm: the products of an input and of a state.
+    separate = mock.patch.object(tf2onnx.tfonnx, "rewrite_gemm", lambda _graph, ops: ops)
+    with _captured_log() as log, separate:
         try:
             # Not tf_loader.from_function: that copies the whole graph to freeze variables, and there are none.
             definition = function.graph.as_graph_def(add_shapes=True)
+            weights = {name.partition(":")[0] for name in inputs if name.startswith("weight_")}
             with tf.Graph().as_default():
-                frozen = tf2onnx.tf_loader.tf_optimize(inputs, outputs, definition)
+                frozen = unfed(partial(tf2onnx.tf_loader.tf_optimize, inputs, outputs), definition, weights)
             model: onnx.ModelProto
             model, _ = tf2onnx.convert._convert_common(  # noqa: SLF001 - from_function has no way past its own check of ops
                 frozen,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,19 +13,21 @@ import onnx_ir as ir
 
 from ..base import Graph, Port, Run
 from ..errors import ResourceError, UnsupportedError
-from ..plan import Array
+from ..plan import Array, Recipe
 from .float64 import in_float32
 from .samples import Collected, Samples
+from .segments import WEIGHT_BYTES, Segment, model_of, segments
 
 THREADS = 2
 
 
 class OnnxRunner:
-    """One session for outputs and inner values.
+    """Outputs and inner values of a graph, segment by segment.
 
     The weights are made from the variables by their recipes and fed as inputs, so they never pass through protobuf,
-    whose limit is 2 GB. Of ONNX Runtime's own optimisations only the basic ones run: they move and drop nodes that only
-    move data, and change no value.
+    whose limit is 2 GB, and where they are many, those of one segment are there at once (segments.py). Of ONNX
+    Runtime's own optimisations only the basic ones run: they move and drop nodes that only move data, and change no
+    value.
 
     Args:
         graph: the graph.
@@ -34,23 +38,15 @@ class OnnxRunner:
     """
 
     def __init__(self, graph: Graph, variables: Mapping[str, Array]) -> None:
-        import onnxruntime
-
         self._graph = graph
-        self._weights = {name: recipe.apply(variables) for name, recipe in graph.weights.items()}
-        options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-        options.intra_op_num_threads = THREADS
-        options.enable_cpu_mem_arena = False
-        options.log_severity_level = 3
-        proto = _with_outputs(graph, [*graph.outputs, *graph.boundaries])
-        self.in_float32 = in_float32(proto)
-        try:
-            self._session = onnxruntime.InferenceSession(
-                proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
-            )
-        except _session_errors() as error:
-            raise _refused(error, "cannot run the graph") from error
+        self._variables = variables
+        self._proto = _with_outputs(graph, [*graph.outputs, *graph.boundaries])
+        self.in_float32 = in_float32(self._proto)
+        sizes = {name: _bytes(recipe) for name, recipe in graph.weights.items()}
+        wanted = {port.value for port in (*graph.outputs, *graph.boundaries)}
+        self._segments = segments(self._proto.graph, sizes, wanted, WEIGHT_BYTES)
+        self._sessions: dict[int, Any] = {}
+        self._weights: dict[str, Array] = {}
 
     def run(self, samples: Samples) -> Run:
         """Outputs of all samples, layers of the probed ones, in Keras layout."""
@@ -66,18 +62,55 @@ class OnnxRunner:
 
     def _values(self, names: set[str], batch: Mapping[str, Array]) -> dict[str, Array]:
         """ONNX value → array, for one batch of Keras inputs."""
-        fed = {port.value: np.ascontiguousarray(port.from_keras(batch[port.name])) for port in self._graph.inputs}
-        computed = sorted(names - set(fed))
-        present = {value.name for value in self._session.get_inputs()}
-        feed = {name: array for name, array in {**fed, **self._weights}.items() if name in present}
+        values = {port.value: np.ascontiguousarray(port.from_keras(batch[port.name])) for port in self._graph.inputs}
+        for place, segment in enumerate(self._segments):
+            kept = names | segment.later
+            values.update(self._run(place, values, kept))
+            values = {name: value for name, value in values.items() if name in kept}
+        return values
+
+    def _run(self, place: int, values: Mapping[str, Array], names: set[str]) -> dict[str, Array]:
+        """What a segment makes of ``names``."""
+        segment = self._segments[place]
+        asked = [name for name in segment.makes if name in names]
+        given = {name: values[name] for name in segment.reads}
+        if not asked:
+            return {}
+        if place not in self._sessions:
+            self._sessions[place] = _session(self._proto, segment, given)
         try:
-            results = self._session.run(computed, feed) if computed else []
+            return dict(zip(asked, self._sessions[place].run(asked, given | self._made(segment)), strict=True))
         except _session_errors() as error:
             if "bad_alloc" in str(error) or "Failed to allocate" in str(error):
                 what = f"ONNX Runtime ran out of memory: {str(error).splitlines()[0]}"
                 raise ResourceError(what, where="stage verify", fix="give fewer or smaller samples") from error
             raise _refused(error, "failed while it ran the graph") from error
-        return dict(zip(computed, results, strict=True)) | {name: fed[name] for name in names & set(fed)}
+
+    def _made(self, segment: Segment) -> dict[str, Array]:
+        """The weights of a segment; kept for the next batch where it is the only one."""
+        if not self._weights:
+            made = {name: self._graph.weights[name].apply(self._variables) for name in segment.weights}
+            if len(self._segments) > 1:
+                return made
+            self._weights = made
+        return self._weights
+
+
+def _session(proto: onnx.ModelProto, segment: Segment, given: Mapping[str, Array]) -> Any:
+    """A session of a segment. What it reads is typed as what is given for the first batch, of any size."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.intra_op_num_threads = THREADS
+    options.enable_cpu_mem_arena = False
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(
+            model_of(proto, segment, given).SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    except _session_errors() as error:
+        raise _refused(error, "cannot run the graph") from error
 
 
 def _session_errors() -> tuple[type[Exception], ...]:
@@ -107,6 +140,10 @@ def _refused(error: Exception, what: str) -> UnsupportedError:
         fix="check that the samples are what the model takes (an id past the end of a vocabulary, say); save the model "
         "with float32 as its dtype policy; where it has that already, report the layer",
     )
+
+
+def _bytes(recipe: Recipe) -> int:
+    return math.prod(recipe.shape) * np.dtype(recipe.dtype).itemsize
 
 
 def _in_keras_layout(ports: Sequence[Port], values: Mapping[str, Array]) -> dict[str, Array]:
