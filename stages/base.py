@@ -150,6 +150,11 @@ class Graph:
     boundaries: tuple[Boundary, ...]
     unkept: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def batch(self) -> int | None:
+        """How many samples it takes at once, where that is fixed (a stateful layer keeps a state for each)."""
+        return next((port.shape[0] for port in self.inputs if port.shape[0] is not None), None)
+
     def check(self) -> None:
         values = {value.name for value in self.model.graph.inputs}
         for node in self.model.graph:

@@ -45,7 +45,8 @@ class Compare:
         kept = verification.keras.layers
         # Stage 3 may have kept fewer samples of each layer than were probed (see Run).
         read_in = floating_dtype(artifacts[ImportedModule].module)
-        ours = layers_of(module, extraction, around, job.inputs, job.probe_samples, dtype=read_in)
+        probed = artifacts[NormalizedGraph].batch or job.probe_samples
+        ours = layers_of(module, extraction, around, job.inputs, probed, dtype=read_in)
         ours = {name: array[: len(kept[name])] for name, array in ours.items() if name in kept}
         runs = {"keras": verification.keras, "onnxruntime": verification.normalized, "torch": Run(outputs, ours)}
         values = {name: run.layers for name, run in runs.items()}

@@ -176,7 +176,8 @@ class _Attempt:
         self._shapes[op.name] = call.output_shape
         read = op.canonical_input(call.value)
         pair = self._by_values(op, read, self._held)
-        if (pair is None or _is_odd(pair.match)) and (repaired := self._repaired(op, pair)) is not None:
+        doubtful = pair is None or self._is_doubtful(op, pair.match, self._held)
+        if doubtful and (repaired := self._repaired(op, pair)) is not None:
             pair = repaired
         pair = pair or self._by_structure(op, read)
         if pair is None:
@@ -319,13 +320,25 @@ class _Attempt:
             if name != op.name:
                 return False
             found = self._by_values(op, read, held)
-            if found is not None and (pair is None or not _is_odd(found.match)):
+            if found is not None and (pair is None or not self._is_doubtful(op, found.match, held)):
                 placed.append(found)
             return bool(placed)
 
         choices = choices_before(self._target, [op.reads], self._group_of, self._held.matches)
-        limit = 40 if pair is not None else TRIALS
+        limit = 40 if pair is not None and not self._contradicts(op, pair.match, self._held) else TRIALS
         return placed[-1] if self._try(choices, fits, lambda _: bool(placed), limit) else None
+
+    def _is_doubtful(self, op: Op, match: Match, held: Holdings) -> bool:
+        """Whether something before ``op`` was likely misplaced, though what it reads is there."""
+        return _is_odd(match) or self._contradicts(op, match, held)
+
+    def _contradicts(self, op: Op, match: Match, held: Holdings) -> bool:
+        """Whether another call of the same key has been given to other variables."""
+        first = held.first_call(op)
+        if first is None or op.kind == PARAMETER:
+            return False
+        theirs = frozenset[str]().union(*(self._candidates.variables_of(each) for each in first.references))
+        return not all(theirs & self._candidates.variables_of(each) for each in match.references)
 
     def _place_outputs(self, session: Session) -> None:
         """Outputs that are not where they belong: choices before them are made otherwise."""

@@ -54,13 +54,18 @@ def orders(size: int) -> Iterator[Order]:
        side: (heads, 3, n) against (3, heads, n).
     2. A block transposed: (H·W, C) against (C, H·W), (r·r, C) against (C, r·r).
     """
+    yield from by_part(size)
+    for rows in _divisors(size):
+        if 1 < rows < size:
+            yield Order((rows, size // rows), (1, 0))
+
+
+def by_part(size: int) -> Iterator[Order]:
+    """The parts of a fused projection in another order, or side by side head by head."""
     for count in FUSED:
         if size % count == 0:
             yield from (Order(blocks=p) for p in itertools.permutations(range(count)) if p != tuple(range(count)))
     yield from by_head(size)
-    for rows in _divisors(size):
-        if 1 < rows < size:
-            yield Order((rows, size // rows), (1, 0))
 
 
 def by_head(size: int) -> Iterator[Order]:

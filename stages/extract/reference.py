@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from ..base import ImportedModule, Job, NormalizedGraph, Port
+from ..keras_layers import layer_paths
 from ..plan import Array, Recipe
 from ..torch_graph import PARAMETER, Op, Reading, as_tensor, read
 from .probe import NARROW, Probe, Spread, probe, random_values
@@ -33,6 +34,7 @@ class Reference:
         seed: of every random number.
         ids: names of the inputs that index a table: a probe has the user's own samples for them, as for integers.
         numbers: paths of variables that are read as the numbers that they are, and not as something to be placed.
+        masked: what a step is full of that a Masking layer hides: a probe has such steps where the samples have them.
     """
 
     module: nn.Module
@@ -45,6 +47,7 @@ class Reference:
     seed: int
     ids: frozenset[str] = frozenset()
     numbers: frozenset[str] = frozenset()
+    masked: tuple[float, ...] = ()
 
     def layer_of(self, op: Op) -> str:
         """The Keras layer of an op: that of its first variable, else its place in the graph."""
@@ -60,7 +63,7 @@ class Reference:
 
     def inputs(self, spread: Spread) -> dict[str, Array]:
         """A probe's inputs, in Keras layout: random floats of the samples' shapes; their own integers, which index."""
-        return _inputs(self.samples, spread, self.seed, self.ids)
+        return _inputs(self.samples, spread, self.seed, self.ids, self.masked)
 
     def arguments(self, inputs: Mapping[str, Array]) -> list[torch.Tensor]:
         """Keras' inputs as the imported module takes them."""
@@ -118,12 +121,30 @@ def _taken_otherwise(ours: Reading, theirs: Reading) -> list[str]:
 
 def read_reference(job: Job, graph: NormalizedGraph, imported: ImportedModule) -> Reference:
     """Read the imported module on the probe's inputs."""
-    samples = {name: array[: job.probe_samples] for name, array in job.inputs.items()}
-    reading = read(imported.module, _arguments(graph.inputs, _inputs(samples, NARROW, job.seed)))
+    samples = {name: array[: graph.batch or job.probe_samples] for name, array in job.inputs.items()}
+    masked = _masked(job)
+    reading = read(imported.module, _arguments(graph.inputs, _inputs(samples, NARROW, job.seed, masked=masked)))
     ids = _ids(reading, graph.inputs)
     places = _places(imported, reading)
     names = tuple(port.name for port in graph.outputs)
-    return Reference(imported.module, reading, imported.recipes, graph.inputs, names, samples, places, job.seed, ids)
+    return Reference(
+        imported.module,
+        reading,
+        imported.recipes,
+        graph.inputs,
+        names,
+        samples,
+        places,
+        job.seed,
+        ids,
+        masked=masked,
+    )
+
+
+def _masked(job: Job) -> tuple[float, ...]:
+    """What the steps are full of that Masking layers hide."""
+    layers = {} if job.model is None else layer_paths(job.model)
+    return tuple({float(layer.mask_value) for layer in layers.values() if type(layer).__name__ == "Masking"})
 
 
 def _ids(reading: Reading, ports: Sequence[Port]) -> frozenset[str]:
@@ -134,13 +155,19 @@ def _ids(reading: Reading, ports: Sequence[Port]) -> frozenset[str]:
 
 
 def _inputs(
-    samples: Mapping[str, Array], spread: Spread, seed: int, ids: frozenset[str] = frozenset()
+    samples: Mapping[str, Array],
+    spread: Spread,
+    seed: int,
+    ids: frozenset[str] = frozenset(),
+    masked: tuple[float, ...] = (),
 ) -> dict[str, Array]:
     found = {}
     for position, (name, array) in enumerate(samples.items()):
         floating = np.issubdtype(array.dtype, np.floating) and name not in ids
         # Far from the seeds of the ops' numbers (probe.py): an input must not hold what an op gives.
         drawn = random_values(array.shape, spread, (seed + 1) * 1_000_003 + position).numpy() if floating else array
+        for value in masked if floating and array.ndim > 2 else ():
+            drawn = np.where((array == value).all(axis=-1, keepdims=True), array, drawn)
         found[name] = drawn.astype(array.dtype)
     return found
 

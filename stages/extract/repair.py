@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from ..torch_graph import PARAMETER, Op, Reading
 from .candidates import output_size
-from .orders import Order, by_head, by_head_and_otherwise, orders
+from .orders import Order, by_head_and_otherwise, by_part, orders
 from .pairs import Match
 
 #: Ops that are looked at on the way back, and groups of equals and ops with an order among them.
@@ -104,7 +104,7 @@ def trials(
     for group in assignments[:2]:
         for trial in group[:12]:
             both = {op.name: trial.get(op.name, placed[op.name]) for op in found.ordered}
-            yield from ({**trial, **more} for more in _ordered(found.ordered, both, by_head))
+            yield from ({**trial, **more} for more in _ordered(found.ordered, both, by_part))
     yield from _ordered(found.ordered, placed, by_head_and_otherwise)
 
 

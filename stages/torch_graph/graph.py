@@ -81,6 +81,8 @@ class _Reader:
         if held and all(parent.name in self._fixed for parent in active) and self._is_lookup(node):
             self._weights.add(node.name)  # rows of a table at positions that are always the same
             return
+        if not active and held and (value := self._constant_value(node)) is not None:
+            active = [value]
         if not active:
             if held:
                 self._weights.add(node.name)
@@ -105,6 +107,16 @@ class _Reader:
         reads = tuple(parent.name for parent in active)
         self._parts.glue[node.name] = Glue(operator_name(node), reads, settings_of(arguments_of(node)), entering)
         self._sources[node.name] = before
+
+    def _constant_value(self, node: fx.Node) -> fx.Node | None:
+        """The constant that a linear layer reads (the zeros that a state begins with), from now on a value."""
+        value = node.args[0] if operator_name(node) in ("linear", "matmul", "mm") else None
+        if not isinstance(value, fx.Node) or value.name not in self._constants:
+            return None
+        self._constants.discard(value.name)
+        self._parts.places[value.name], self._sources[value.name] = place_of(value), {}
+        self._fixed.add(value.name)
+        return value
 
     def _is_lookup(self, node: fx.Node) -> bool:
         return operator_name(node) in ("embedding", "index", "index_select", "gather")

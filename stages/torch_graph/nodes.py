@@ -20,7 +20,9 @@ def shape_of(node: fx.Node) -> Shape:
 def operator_name(node: fx.Node) -> str:
     """``aten.conv2d.padding`` → ``conv2d``; in place or not is one: ``aten.relu_.default`` → ``relu``."""
     target = node.target
-    return str(target).split(".")[1].rstrip("_") if isinstance(target, OpOverload) else str(target)
+    if isinstance(target, OpOverload):
+        return str(target).split(".")[1].rstrip("_")
+    return getattr(target, "__name__", str(target))  # getitem, of a call that gives several values
 
 
 def arguments_of(node: fx.Node) -> Arguments:

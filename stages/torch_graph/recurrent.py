@@ -8,7 +8,8 @@ each is computed by what it stands for (the formulas of torch/nn/modules/rnn.py)
 which is also what a cell written by hand computes, and what a Keras cell does. Both are called once a step, not once
 for all steps: the steps of a hand-written loop, and of any cell but these, depend on each other.
 
-A packed sequence stays fused: how many steps a sample has depends on the data.
+A packed sequence is spelled out on the padded one that it was packed from (packed.py): where a sample has ended its
+states stay as they are, as under a mask of Keras'.
 """
 
 from __future__ import annotations
@@ -19,6 +20,11 @@ from typing import Any, TypeAlias
 import torch
 from torch.nn.functional import linear
 from torch.overrides import TorchFunctionMode
+
+from . import packed
+from .packed import BatchSizes
+
+_FUNCTIONS = torch._C._VariableFunctions  # noqa: SLF001 - torch._VF, where torch.nn.modules.rnn ends
 
 Tensors: TypeAlias = Sequence[torch.Tensor]
 #: (products of the input, products of the state, states) → states after the step; the output is the first.
@@ -55,11 +61,20 @@ def _step(gates: Gates, x: torch.Tensor, states: Tensors, weights: Tensors, bias
 
 
 def _layers(
-    gates: Gates, x: torch.Tensor, states: Tensors, weights: Tensors, *, biased: bool, layers: int, ways: int, axis: int
+    gates: Gates,
+    x: torch.Tensor,
+    states: Tensors,
+    weights: Tensors,
+    *,
+    biased: bool,
+    layers: int,
+    ways: int,
+    axis: int,
+    lengths: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, ...]:
     """(outputs, final states …): x (N, T, F), each state (layers · ways, N, H) → (N, T, ways · H), states.
 
-    The time is ``axis`` 1, or axis 0 of (T, N, F).
+    The time is ``axis`` 1, or axis 0 of (T, N, F). Of a sample's steps only the first ``lengths`` count.
     """
     each = len(weights) // (layers * ways)
     finals: list[tuple[torch.Tensor, ...]] = []
@@ -71,7 +86,11 @@ def _layers(
             current = tuple(state[place] for state in states)
             outputs = []
             for time in range(x.shape[axis])[:: -1 if way else 1]:
-                current = _step(gates, x.select(axis, time), current, own, biased)
+                after = _step(gates, x.select(axis, time), current, own, biased)
+                if lengths is not None:
+                    lasts = (lengths > time).unsqueeze(-1)
+                    after = tuple(torch.where(lasts, new, old) for new, old in zip(after, current, strict=True))
+                current = after
                 outputs.append(current[0])
             run = torch.stack(outputs, axis)
             sides.append(run.flip(axis) if way else run)
@@ -99,6 +118,36 @@ def _sequence(gates: Gates) -> Callable[..., Any]:
     return spelled
 
 
+def _packed_sequence(gates: Gates) -> Callable[..., Any]:
+    def spelled(  # noqa: PLR0917 - the arguments of the fused function
+        data: torch.Tensor,
+        sizes: BatchSizes,
+        states: torch.Tensor | Tensors,
+        weights: Tensors,
+        biased: bool,
+        layers: int,
+        dropout: float,  # noqa: ARG001 - modules are read in eval mode
+        train: bool,  # noqa: ARG001
+        bidirectional: bool,
+    ) -> tuple[torch.Tensor, ...]:
+        padding = sizes.padding
+        given = [states] if isinstance(states, torch.Tensor) else states
+        outputs, *finals = _layers(
+            gates,
+            padding.sequence(data),
+            [padding.unsorted(state, 1) for state in given],
+            weights,
+            biased=biased,
+            layers=layers,
+            ways=2 if bidirectional else 1,
+            axis=int(padding.batch_first),
+            lengths=padding.lengths,
+        )
+        return (outputs.flatten(0, 1), *(padding.sorted(state, 1) for state in finals))
+
+    return spelled
+
+
 def _cell(gates: Gates) -> Callable[..., Any]:
     def spelled(
         x: torch.Tensor, states: torch.Tensor | Tensors, *weights: torch.Tensor | None
@@ -116,8 +165,16 @@ _WRITTEN: Mapping[str, Callable[..., Any]] = {
     **{name: _sequence(gates) for name, gates in _GATES.items()},
     **{f"{name}_cell": _cell(gates) for name, gates in _GATES.items()},
 }
-#: What torch.nn.modules.rnn calls at the end (``torch._VF``) → how it is computed here.
-SPELLED = {getattr(torch._C._VariableFunctions, name): written for name, written in _WRITTEN.items()}  # noqa: SLF001
+#: What torch.nn.modules.rnn calls at the end → how it is computed here; and what packs a sequence.
+SPELLED: Mapping[Any, Callable[..., Any]] = {
+    **{getattr(_FUNCTIONS, name): written for name, written in _WRITTEN.items()},
+    _FUNCTIONS._pack_padded_sequence: packed.pack,  # noqa: SLF001
+    _FUNCTIONS._pad_packed_sequence: packed.pad,  # noqa: SLF001
+    torch.Tensor.index_select: packed.select,
+    torch.index_select: packed.select,
+}
+#: The same functions on packed sequences, which are told by their second argument.
+PACKED = {getattr(_FUNCTIONS, name): _packed_sequence(gates) for name, gates in _GATES.items()}
 
 
 class SpelledOut(TorchFunctionMode):
@@ -127,7 +184,6 @@ class SpelledOut(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         spelled = SPELLED.get(func)
-        is_packed = len(args) > 1 and isinstance(args[1], torch.Tensor) and not args[1].is_floating_point()
-        if spelled is None or is_packed:
-            return func(*args, **(kwargs or {}))
-        return spelled(*args, **(kwargs or {}))
+        if func in PACKED and isinstance(args[1], torch.Tensor) and not args[1].is_floating_point():
+            spelled = PACKED[func] if isinstance(args[1], BatchSizes) else None
+        return (spelled or func)(*args, **(kwargs or {}))

@@ -90,15 +90,14 @@ def samples_of(job: Job, graph: Graph) -> Samples:
     """
     inputs = {port.name: np.ascontiguousarray(job.inputs[port.name], dtype=port.dtype) for port in graph.inputs}
     count = len(next(iter(inputs.values())))
-    fixed = next((port.shape[0] for port in graph.inputs if port.shape[0] is not None), None)
-    if fixed is not None:
-        if count % fixed:
+    if graph.batch is not None:
+        if count % graph.batch:
             raise UsageError(
-                f"{count} samples do not fill batches of {fixed}, which is what the model takes",
+                f"{count} samples do not fill batches of {graph.batch}, which is what the model takes",
                 where="inputs",
-                fix=f"give a multiple of {fixed} samples",
+                fix=f"give a multiple of {graph.batch} samples",
             )
-        return Samples(inputs, fixed, fixed, fixed)
+        return Samples(inputs, graph.batch, graph.batch, graph.batch)
     sizes = [_bytes(boundary.shape, boundary.dtype) for boundary in graph.boundaries] or [1]
     probed = max(1, min(job.probe_samples, count, LAYER_BYTES // max(sum(sizes), 1)))
     batch = max(1, min(LARGEST_BATCH, BATCH_BYTES // (4 * max(*sizes, 1))))

@@ -74,4 +74,6 @@ def torch_line(layer: Any) -> str:
         return ""
     if (write := LAYERS.get(type(layer).__name__)) is not None:
         return write(layer)
+    if hasattr(layer, "recurrent_activation"):
+        return ""  # two activations inside, and none at its end
     return ACTIVATIONS.get(getattr(getattr(layer, "activation", None), "__name__", ""), "")
