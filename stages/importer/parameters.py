@@ -47,13 +47,17 @@ def _module_recipes(
         if recipe is None:
             _leave_out(module, key)
             continue
-        made = np.asarray(recipe.apply(variables))
-        held = tensor.numpy()
-        # Bytes, not values: NaN must be equal to itself, and 0.0 must not pass for -0.0.
-        same = made.shape == held.shape and made.tobytes() == held.tobytes()
-        assert same, f"{node.unique_name}.{key} is not {recipe}"
+        assert _same_bits(recipe.view(variables), tensor.numpy()), f"{node.unique_name}.{key} is not {recipe}"
         recipes[key] = recipe
     return recipes
+
+
+def _same_bits(made: Array, held: Array) -> bool:
+    """Bits, not values: NaN must be equal to itself, and 0.0 must not pass for -0.0. Neither is copied."""
+    if made.shape != held.shape or made.dtype != held.dtype:
+        return False
+    bits = f"u{made.itemsize}" if made.itemsize in (1, 2, 4, 8) else made.dtype
+    return np.array_equal(made.view(bits), held.view(bits))
 
 
 def _recipe(name: str, tensor: torch.Tensor, node: OnnxNode, weights: Mapping[str, Recipe]) -> Recipe | None:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
 from onnx2torch.onnx_graph import OnnxGraph
 from onnx2torch.onnx_node import OnnxNode
 
 from ..plan import Array, Recipe
+from ..torch_graph import exact_tensor
 
 
 class GivenTensor:
@@ -31,16 +31,9 @@ class GivenTensor:
         return self._make()
 
     def to_torch(self) -> torch.Tensor:
-        tensor = torch.from_numpy(self._make())
+        tensor = exact_tensor(self._make(), own=False)
         tensor.value_name = self._name  # type: ignore[attr-defined]
         return tensor
-
-
-def made(recipe: Recipe, variables: Mapping[str, Array]) -> Array:
-    """The Recipe's array, in memory of its own: training the imported module must not change the Keras variables."""
-    array = recipe.apply(variables)
-    sources = [variables[variable.path] for variable in recipe.variables]
-    return array.copy() if any(np.may_share_memory(array, source) for source in sources) else array
 
 
 class WeightedGraph(OnnxGraph):  # type: ignore[misc]
@@ -74,5 +67,5 @@ class WeightedGraph(OnnxGraph):  # type: ignore[misc]
         self.constants = {name: tensor.to_numpy() for name, tensor in self._initializers.items()}
         self._initializers = {
             **{name: GivenTensor(name, array.copy) for name, array in self.constants.items()},
-            **{name: GivenTensor(name, partial(made, recipe, variables)) for name, recipe in recipes.items()},
+            **{name: GivenTensor(name, partial(recipe.view, variables)) for name, recipe in recipes.items()},
         }

@@ -121,6 +121,11 @@ class Plan:
         _refuse("the plan does not fit these variables", _misfits(variables, self.variables))
         return {key: recipe.apply(variables) for key, recipe in self.recipes.items()}
 
+    def view(self, variables: Mapping[str, Array]) -> dict[str, Array]:
+        """What ``apply`` gives, to be read only: over the variables' memory where it can be (see ``Recipe.view``)."""
+        _refuse("the plan does not fit these variables", _misfits(variables, self.variables))
+        return {key: recipe.view(variables) for key, recipe in self.recipes.items()}
+
     def restore(self, state: Mapping[str, Array], into: Mapping[str, Array] | None = None) -> dict[str, Array]:
         """The way back: path → array, from a state_dict.
 

@@ -84,6 +84,20 @@ class Recipe:
         """
         return np.asarray(self.expression.apply(variables), order="C")
 
+    def view(self, variables: Mapping[str, Array]) -> Array:
+        """What ``apply`` gives, to be read only: over the variables' own memory wherever no element has to be copied.
+
+        Its strides are what the moves make of them (positive ones: torch has no others).
+
+            >>> from torchgraft.stages.plan import Recipe, Transpose, Variable
+            >>> arrays = {"dense/kernel": np.zeros((2, 3), np.float32)}
+            >>> recipe = Recipe(Variable("dense/kernel", (2, 3))).then(Transpose((1, 0)))
+            >>> np.shares_memory(recipe.view(arrays), arrays["dense/kernel"])
+            True
+        """
+        made = self.expression.apply(variables)
+        return np.asarray(made, order="C") if any(step < 0 for step in made.strides) else made
+
     def index_map(self) -> tuple[tuple[str, ...], Array]:
         """(paths, map): element ``i`` of the tensor is element ``map[i] - offset`` of its variable.
 

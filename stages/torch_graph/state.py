@@ -14,6 +14,12 @@ def held_tensors(module: nn.Module) -> dict[str, torch.Tensor]:
     return {key: tensor for key, tensor in state.items() if isinstance(tensor, torch.Tensor)}
 
 
+def in_own_memory(module: nn.Module) -> None:
+    """Give every parameter and buffer memory of its own, contiguous: training must not change what it was made from."""
+    for tensor in (*module.parameters(), *module.buffers()):
+        tensor.data = tensor.data.clone(memory_format=torch.contiguous_format)
+
+
 def put_state(twin: nn.Module, state: Mapping[str, torch.Tensor]) -> None:
     """Give the parameters and buffers of ``twin``, a working copy, the values of ``state``; the others keep theirs.
 

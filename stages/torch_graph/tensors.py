@@ -28,9 +28,9 @@ def as_tensor(array: Array) -> torch.Tensor:
 def exact_tensor(array: Array, *, own: bool = True) -> torch.Tensor:
     """The array as a tensor, bit by bit; also bfloat16, which numpy has from ml_dtypes.
 
-    ``own``: in memory of its own; else it shares the array's where it can.
+    ``own``: in memory of its own, C-contiguous; else it shares the array's, as that is laid out (no negative strides).
     """
-    held = np.array(array, order="C", copy=True) if own else np.ascontiguousarray(array).reshape(array.shape)
+    held = np.array(array, order="C", copy=True) if own else array
     with warnings.catch_warnings():
         # Keras' own memory, which whoever shares it only reads.
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")

@@ -41,7 +41,7 @@ def _accepts(source: Source) -> bool:
 
 def _module(source: Source, weights: Mapping[int, torch.Tensor]) -> nn.Module:
     is_gemm = source.operator == "Gemm"
-    weight = weights[1].T.contiguous() if is_gemm and not source.attributes.get("transB", 0) else weights[1]
+    weight = weights[1].T if is_gemm and not source.attributes.get("transB", 0) else weights[1]
     alpha, beta = source.attributes.get("alpha", 1.0), source.attributes.get("beta", 1.0)
     kind = nn.Linear if (alpha, beta) == (1.0, 1.0) else ScaledLinear
     # On "meta" no memory is taken and nothing is drawn at random for parameters that are replaced at once.
