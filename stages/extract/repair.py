@@ -153,9 +153,25 @@ def _assignments(
         if held[0].part is not None:
             held += _other_parts(held, held[0].part[1] - held[0].part[0])
         units = [*held, *free[: 1 + ASSIGNMENTS // 20]]
-        for assigned in itertools.islice(itertools.permutations(units, len(alike)), ASSIGNMENTS):
-            if list(assigned) != held[: len(alike)] and not _overlap(assigned):
+        for order in itertools.islice(_selections(len(units), len(alike)), ASSIGNMENTS):
+            assigned = [units[place] for place in order]
+            if assigned != held[: len(alike)] and not _overlap(assigned):
                 yield {name: match for name, match in zip(alike, assigned, strict=True) if match != placed[name]}
+
+
+def _selections(count: int, wanted: int) -> Iterator[tuple[int, ...]]:
+    """Which of ``count`` units each of ``wanted`` ops takes: two exchanged, then any others.
+
+    Where every output tells one op its unit, exchanges alone bring any order about, one after the other.
+    """
+    exchanged: dict[tuple[int, ...], None] = {}
+    for one, other in itertools.combinations(range(count), 2):
+        if one < wanted:
+            order = list(range(count))
+            order[one], order[other] = other, one
+            exchanged[tuple(order[:wanted])] = None
+    yield from exchanged
+    yield from (order for order in itertools.permutations(range(count), wanted) if order not in exchanged)
 
 
 def _other_parts(held: Sequence[Match], size: int) -> list[Match]:
