@@ -75,7 +75,7 @@ class _Flat:
         self._own = module.__dict__.get("forward")  # a forward that somebody put onto the instance
         self.call = call
         self.places: list[str] = []  # of the last call's tensors in what the module's own forward returned
-        # torch.export, and what reads a recorded run, name the inputs after the signature.
+        # what reads a module names the inputs after the signature.
         names = [name.replace(".", "_") for name in call.arguments]
         self.__code__ = _Flat.__call__.__code__  # torch.export asks where a forward is written
         self.__signature__ = inspect.Signature([Parameter(name, _PLAIN) for name in names])

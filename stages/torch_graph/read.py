@@ -1,11 +1,15 @@
-"""How a module is read: a run of it is recorded; it is replayed, or run again where its calls depend on values."""
+"""How a module is read.
+
+A run of it is recorded. Where no value has left torch the recorded graph is the module. Else, as what it calls may
+depend on values, ``torch.export`` traces it without any; where that refuses, it is run again as a whole.
+"""
 
 from __future__ import annotations
 
 import copy
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -15,10 +19,11 @@ from torch.utils import _pytree as pytree
 
 from ..errors import DifferenceError, MappingError, TorchgraftError, UnsupportedError
 from .call import adapted, call_of
+from .exported import exported
 from .generators import kept_generators, seed_generators
 from .reading import Reading
 from .recorded import RecordedReading
-from .recorder import record
+from .recorder import Recording, record
 from .replayed import ReplayedReading
 from .writes import UnwrittenWeights
 
@@ -66,14 +71,24 @@ def read(module: nn.Module, inputs: Sequence[torch.Tensor]) -> Reading:
     expected = _own_outputs(module, inputs)
     try:
         recording = record(working_copy(module), inputs)
-        reading: Reading = RecordedReading(recording) if recording.left else ReplayedReading(recording)
-        if _is_faithful(reading, module, inputs, expected):
-            return reading
+        for reading in _readings(recording, module, inputs):
+            if _is_faithful(reading, module, inputs, expected):
+                return reading
     except TorchgraftError:
         raise
     except Exception as error:
         raise _unreadable(module, f"{type(error).__name__}: {error}") from error
     raise _unreadable(module, "it does not give again what it gave", *dict.fromkeys(recording.left))
+
+
+def _readings(recording: Recording, module: nn.Module, inputs: Sequence[torch.Tensor]) -> Iterator[Reading]:
+    """The ways of reading, best first: a graph can be looked back into, a run can only be repeated as a whole."""
+    if not recording.left:
+        yield ReplayedReading(recording.as_graph())
+        return
+    with suppress(Exception):  # torch.export raises whatever it meets; the recorded run is there
+        yield ReplayedReading(exported(working_copy(module), inputs))
+    yield RecordedReading(recording)
 
 
 def _unreadable(module: nn.Module, *reasons: str) -> UnsupportedError:

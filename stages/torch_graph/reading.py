@@ -69,7 +69,7 @@ class Reading(Protocol):
     """A module, read.
 
     Attributes:
-        how: "torch.export" or "a recorded run", for reports.
+        how: "a recorded graph", "torch.export" or "a recorded run", for reports.
         ops: name → Op, in execution order.
         places: name of every value that ``watch`` may see → module path and operation, for people.
         results: module path → name of the value that its last call gave.

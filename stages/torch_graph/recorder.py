@@ -24,6 +24,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from .generators import kept_generators
 from .leaving import Departures, depends_on_values
 from .recurrent import SpelledOut
+from .replayed import AtenGraph
 from .state import held_tensors, put_state
 
 #: (path of the module that makes the call, operator, the how-manieth of these).
@@ -62,6 +63,18 @@ class Recording:
     inputs: Sequence[str]
     given: Sequence[torch.Tensor]
     left: Sequence[str]
+
+    def as_graph(self) -> AtenGraph:
+        """It, where nothing left torch; then what is made of numbers outside is made of constants."""
+        constants = dict(self.constants)
+        for node in list(self.graph.nodes):
+            if node.name in self.fresh:
+                with self.graph.inserting_before(next(iter(self.graph.nodes))):
+                    constant = self.graph.placeholder("constant")
+                constant.meta["val"] = node.meta["val"]
+                node.args = (constant,)
+                constants[constant.name] = self.fresh[node.name]
+        return AtenGraph("a recorded graph", self.graph, self.inputs, self.keys, self.buffers, constants)
 
 
 def record(module: nn.Module, inputs: Sequence[torch.Tensor]) -> Recording:

@@ -1,48 +1,57 @@
-"""A module whose calls depend on no value: its recorded graph is the module, on any input of these shapes."""
+"""A module whose calls depend on no value: a graph is the module, on any input of these shapes."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import fx
 
 from .functional import make_functional, writes
 from .graph import read_graph
 from .nodes import module_paths
 from .reading import AtOp, State, Watch, compute, ignore
-from .recorder import Recording
 from .session import Session
 
 
+@dataclass(frozen=True)
+class AtenGraph:
+    """A module as ATen calls at layer grain, with parameters as inputs.
+
+    Attributes:
+        how: it was made, for reports.
+        graph: the calls.
+        inputs: names of the placeholders of the module's inputs.
+        keys: name of a placeholder → key of the state_dict.
+        buffers: those of them that a forward may write into.
+        constants: name of a placeholder of anything else → its value.
+        results: positions of what the module gives, among what the graph gives; None for all.
+    """
+
+    how: str
+    graph: fx.Graph
+    inputs: Sequence[str]
+    keys: Mapping[str, str]
+    buffers: Collection[str]
+    constants: Mapping[str, torch.Tensor]
+    results: Sequence[int] | None = None
+
+
 class ReplayedReading:
-    """See ``Reading``. The shapes, the batch's included, are those it was recorded with."""
+    """See ``Reading``. The shapes, the batch's included, are those it was made with."""
 
-    how = "a recorded graph"
-
-    def __init__(self, recording: Recording) -> None:
-        self._graph, self._inputs, self._keys = recording.graph, recording.inputs, recording.keys
-        self._constants = {**recording.constants, **self._as_constants(recording)}
-        writable = {*recording.buffers, *self._constants}
+    def __init__(self, made: AtenGraph) -> None:
+        self.how, self._made, self._graph = made.how, made, made.graph
+        writable = {*made.buffers, *made.constants}
+        self._written = writable if any(map(writes, self._graph.nodes)) else set()
         self._looks_back = make_functional(self._graph, writable)
-        self._written = writable if any(map(writes, self._graph.nodes)) else ()
         self._raw: frozenset[str] = frozenset()
         self._read()
 
-    def _as_constants(self, recording: Recording) -> dict[str, torch.Tensor]:
-        """What is made of numbers outside torch is made of constants: no value of torch's has gone there."""
-        made = {}
-        for node in list(self._graph.nodes):
-            if node.name in recording.fresh:
-                with self._graph.inserting_before(next(iter(self._graph.nodes))):
-                    constant = self._graph.placeholder("constant")
-                constant.meta["val"] = node.meta["val"]
-                node.args = (constant,)
-                made[constant.name] = recording.fresh[node.name]
-        return made
-
     def _read(self) -> None:
-        self._parts = read_graph(self._graph, self._keys, set(self._constants), raw=self._raw)
+        self._parts = read_graph(self._graph, self._made.keys, set(self._made.constants), raw=self._raw)
         self.ops, self.places, self.glue = self._parts.ops, self._parts.places, self._parts.glue
         self.results = {
             path: node.name for node in self._graph.nodes if node.name in self.places for path in module_paths(node)
@@ -57,7 +66,8 @@ class ReplayedReading:
         return self._session(inputs, state) if self._looks_back else None
 
     def user_results(self, results: Sequence[Any]) -> list[torch.Tensor]:
-        return list(results)
+        taken = range(len(results)) if self._made.results is None else self._made.results
+        return [results[position] for position in taken if isinstance(results[position], torch.Tensor)]
 
     def run(
         self, inputs: Sequence[torch.Tensor], state: State, at_op: AtOp = compute, watch: Watch = ignore
@@ -68,8 +78,8 @@ class ReplayedReading:
         return self.user_results(session.results())
 
     def _session(self, inputs: Sequence[torch.Tensor], state: State) -> Session:
-        values: dict[str, Any] = dict(zip(self._inputs, (value.clone() for value in inputs), strict=True))
-        values |= self._constants
-        values |= {name: state[key] for name, key in self._keys.items()}
+        values: dict[str, Any] = dict(zip(self._made.inputs, (value.clone() for value in inputs), strict=True))
+        values |= self._made.constants
+        values |= {name: state[key] for name, key in self._made.keys.items()}
         values |= {name: values[name].clone() for name in self._written}  # a forward may count in them
         return Session(self._graph, self._parts, values)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn import functional
 from torch_pairs import randomized
 from torchgraft.stages.plan import Reshape, Transpose, apply_moves
@@ -283,14 +284,37 @@ class Counted(Written):
         return self.b(self.a(x) * functional.one_hot(x.argmax(1)).shape[1])
 
 
-@pytest.mark.parametrize("kind", [Written, Sized, Listed, Counted])
+@pytest.mark.parametrize("kind", [Sized, Listed, Counted])
+def test_a_recording_tells_that_values_have_left_torch(kind: type[nn.Module]) -> None:
+    assert record(kind(), [torch.rand(3, 6)]).left
+    assert not record(Written(), [torch.rand(3, 6)]).left
+
+
+@pytest.mark.parametrize("kind", [Written, Listed, Counted])
 def test_a_module_is_a_graph_where_no_value_decides_what_it_calls(kind: type[nn.Module]) -> None:
     """Either way it computes what the module does on other inputs with other weights."""
     x = torch.rand(3, 6, generator=torch.Generator().manual_seed(0)) - 0.4
     reading = read(randomized(kind()), (x,))
-    assert reading.how == ("a recorded graph" if kind is Written else "a recorded run")
+    assert (reading.how == "a recorded graph") == (kind is Written)
     other, values = randomized(kind(), seed=1), x.flip(0, 1) * 3
     for _ in range(2):  # what the first run has written is not there in the second
         (made,) = reading.run([values], other.state_dict())
     with torch.no_grad():
         torch.testing.assert_close(made, kind.forward(copy.deepcopy(other), values.clone()))
+
+
+class SkipsMasks(nn.Module):
+    """Leaves a mask out where it hides nothing, but not while it is traced, as transformers does."""
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        if not isinstance(mask, FakeTensor) and bool(mask.all()):
+            return x
+        return x.masked_fill(~mask, -9.0)
+
+
+def test_what_branches_on_values_but_where_it_is_traced_is_read_by_torch_export() -> None:
+    x, hidden = torch.rand(2, 6), torch.arange(6).expand(2, 6) < 4
+    reading = read(SkipsMasks(), (x, torch.ones(2, 6, dtype=torch.bool)))
+    assert reading.how == "torch.export"
+    (made,) = reading.run([x, hidden], {})
+    assert torch.equal(made, x.masked_fill(~hidden, -9.0))
