@@ -8,6 +8,7 @@ True
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -62,7 +63,8 @@ class Conversion:
     def state_dict(self) -> dict[str, torch.Tensor]:
         """The user's keys → tensors, in the module's order; keys that the plan leaves as they are come from the module.
 
-        Keys that are tied in the module are one tensor here.
+        Keys that are tied in the module are one tensor here. It is a copy of all weights, made when it is asked for and
+        kept: ``load_into`` and ``save`` do without.
         """
         from ..stages.torch_graph import exact_tensor
 
@@ -76,6 +78,18 @@ class Conversion:
         for first, *others in self.plan.ties:
             tensors.update(dict.fromkeys(others, tensors[first]))
         return tensors
+
+    def load_into(self, module: torch.nn.Module) -> None:
+        """Do what ``module.load_state_dict(conversion.state_dict, strict=True)`` does, without a second copy of all.
+
+        Tensor by tensor, straight from the memory of the Keras variables; keys that the plan leaves as they are stay.
+
+        Raises:
+            UsageError: the module has other keys, shapes or dtypes than the one that was converted.
+        """
+        from ..stages.torch_graph import put_into
+
+        put_into(module, self.artifacts[Extraction].state, self.plan.shapes)
 
     @property
     def plan(self) -> Plan:
@@ -104,10 +118,20 @@ class Conversion:
 
         return partial_of(self.artifacts[Extraction])
 
-    @property
+    @cached_property
     def imported(self) -> torch.fx.GraphModule:
-        """The module that onnx2torch made, runnable; it takes the inputs in the normalised graph's layout."""
-        return self.artifacts[ImportedModule].module
+        """The module that onnx2torch made, runnable; it takes the inputs in the normalised graph's layout.
+
+        In memory of its own: beside a module of the user's this is a copy, made when it is asked for.
+        """
+        from ..stages.torch_graph import in_own_memory
+
+        module = self.artifacts[ImportedModule].module
+        if module is self.job.module:
+            return module
+        module = copy.deepcopy(module)
+        in_own_memory(module)
+        return module
 
     @property
     def fit(self) -> Fit:

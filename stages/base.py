@@ -360,7 +360,7 @@ class Extraction:
 
     Attributes:
         plan: key → Recipe.
-        state: the plan applied: key → array, bit-equal to its sources.
+        state: the plan applied: key → array, bit-equal to its sources, to be read only: it may be their memory.
         reading: what can run the module and show its inner values again (a type of stages/torch_graph).
         fit: how the module takes Keras' inputs and gives Keras' outputs. An output may be a Keras layer's: the module
             then gives that layer's value, and compared is that.

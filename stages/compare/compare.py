@@ -27,6 +27,7 @@ from ..plan import Array
 from ..torch_graph import Surroundings, as_tensor, floating_dtype
 from .accuracy import accuracy
 from .run_module import layers_of, outputs_of
+from .states import State, compared_as_laid
 
 
 class Compare:
@@ -37,16 +38,19 @@ class Compare:
     gives: ClassVar[type] = Comparison
 
     def run(self, artifacts: Artifacts, progress: Progress) -> Comparison:
+        return compared_as_laid(lambda state: self._compared(artifacts, state, progress), artifacts[Extraction])
+
+    def _compared(self, artifacts: Artifacts, state: State, progress: Progress) -> Comparison:
         job, verification, extraction = artifacts[Job], artifacts[Verification], artifacts[Extraction]
         module = artifacts[ImportedModule].module if job.module is None else job.module
         around = Surroundings(artifacts[ImportedModule], artifacts[NormalizedGraph])
-        outputs = outputs_of(module, extraction, around, job.inputs, progress)
+        outputs = outputs_of(module, extraction, state, around, job.inputs, progress=progress)
         progress.step("comparing layers")
         kept = verification.keras.layers
         # Stage 3 may have kept fewer samples of each layer than were probed (see Run).
         read_in = floating_dtype(artifacts[ImportedModule].module)
         probed = artifacts[NormalizedGraph].batch or job.probe_samples
-        ours = layers_of(module, extraction, around, job.inputs, probed, dtype=read_in)
+        ours = layers_of(module, extraction, state, around, job.inputs, probe_samples=probed, dtype=read_in)
         ours = {name: array[: len(kept[name])] for name, array in ours.items() if name in kept}
         runs = {"keras": verification.keras, "onnxruntime": verification.normalized, "torch": Run(outputs, ours)}
         values = {name: run.layers for name, run in runs.items()}

@@ -14,7 +14,6 @@ from ..torch_graph import (
     Surroundings,
     adapted,
     call_of_fit,
-    exact_tensor,
     fed,
     floating_dtype,
     in_dtype,
@@ -22,26 +21,23 @@ from ..torch_graph import (
     user_forward,
     working_copy,
 )
+from .states import State
 
 #: Samples that a forward call takes.
 BATCH = 32
 
 
-def state_tensors(extraction: Extraction) -> dict[str, torch.Tensor]:
-    """The state as tensors that share memory with the arrays."""
-    return {key: exact_tensor(array, own=False) for key, array in extraction.state.items()}
-
-
 def outputs_of(
     module: nn.Module,
     extraction: Extraction,
+    state: State,
     around: Surroundings,
     inputs: Mapping[str, Array],
+    *,
     progress: Progress,
 ) -> dict[str, Array]:
     """Name of each output, or layer, of ``extraction.fit`` → array in Keras layout, all samples, run by forward."""
     twin = adapted(working_copy(module), call_of_fit(extraction.fit))
-    state = state_tensors(extraction)
     total = len(next(iter(inputs.values())))
     gathered: dict[str, list[Array]] = {name: [] for name in extraction.fit.outputs}
     for start, chunk in _chunks(inputs, total):
@@ -68,10 +64,11 @@ def _chunks(inputs: Mapping[str, Array], total: int) -> Iterator[tuple[int, dict
 def layers_of(
     module: nn.Module,
     extraction: Extraction,
+    state: State,
     around: Surroundings,
     inputs: Mapping[str, Array],
-    probe_samples: int,
     *,
+    probe_samples: int,
     dtype: torch.dtype,
 ) -> dict[str, Array]:
     """Boundary name → array in Keras layout, the first ``probe_samples`` samples, by the reading of the module.
@@ -88,8 +85,7 @@ def layers_of(
             found[layer.boundary] = np.array(apply_moves(layer.moves, value.numpy()))
 
     first = {name: array[:probe_samples] for name, array in inputs.items()}
-    state = {**module.state_dict(), **state_tensors(extraction)}
-    state = {key: in_dtype(tensor, dtype) for key, tensor in state.items()}
+    held = {key: in_dtype(tensor, dtype) for key, tensor in {**module.state_dict(), **state}.items()}
     taken = fed(extraction.fit.inputs, around.values(extraction.fit, first), dtype)
-    extraction.reading.run(taken, state, watch=watch)
+    extraction.reading.run(taken, held, watch=watch)
     return found

@@ -66,7 +66,7 @@ class Extract:
         )
         evidence = placements(plan, found.alignment, reference)
         plan = in_own_dtypes(plan, own)
-        state = plan.apply(variables)
+        state = plan.view(variables)
         refuse_overflow(plan, variables, state, job.module_source)
         refuse_wrong_hints(mapping, plan, evidence, job.module_source)
         progress.step("confirming on a second probe")

@@ -8,7 +8,7 @@ from .read import ForwardError, read, user_forward, working_copy
 from .reading import AtOp, Glue, OpCall, Reading, State
 from .rows import Rows, rows_read
 from .session import Session, WhatIf
-from .state import in_own_memory
+from .state import in_own_memory, put_into
 from .tensors import as_tensor, exact_tensor, floating_dtype, in_dtype, numpy_dtype
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "in_own_memory",
     "numpy_dtype",
     "outputs_by_place",
+    "put_into",
     "read",
     "rows_read",
     "user_forward",

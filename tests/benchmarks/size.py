@@ -8,6 +8,7 @@ The peak is ``ru_maxrss`` of this process: Python, TensorFlow, torch, the Keras 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import resource
 import sys
@@ -82,15 +83,14 @@ def peak() -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gigabytes", type=float, default=3.0)
-    blocks = round(parser.parse_args().gigabytes * 1e9 / (2 * 4 * WIDTH * WIDTH))
+    blocks = math.ceil(parser.parse_args().gigabytes * 1e9 / (2 * 4 * WIDTH * WIDTH))
     model, module = tower(blocks), Tower(blocks)
     weights = sum(4 * int(np.prod(variable.shape)) for variable in model.weights)
     print(f"{blocks} blocks, {weights / 1e9:.2f} GB of weights; before: peak {peak() / 1e9:.2f} GB", flush=True)
     start = time.perf_counter()
     conversion = torchgraft.convert(model, module, inputs=inputs_for(model, 4), progress=Peaks(weights))
     assert conversion.verified, conversion.findings
-    state = conversion.state_dict
-    module.load_state_dict(state, strict=True)
+    conversion.load_into(module)
     ratio = peak() / weights
     print(
         f"{time.perf_counter() - start:.1f} s, peak {peak() / 1e9:.2f} GB, {ratio:.2f} of the weights (at most {LIMIT})"
