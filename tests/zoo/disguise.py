@@ -101,7 +101,7 @@ def _reach(parent: nn.Module, order: list[str], reached: dict[str, Any]) -> None
     if isinstance(parent, nn.ModuleDict):
         members |= {
             "__iter__": lambda self: iter(self._order),
-            "__getitem__": lambda self, name: _found(self, name),
+            "__getitem__": _found,
             "items": lambda self: [(name, _found(self, name)) for name in self._order],
             "keys": lambda self: list(self._order),
             "values": lambda self: [_found(self, name) for name in self._order],
