@@ -9,7 +9,7 @@ op is placed by structure instead, the departure is kept, and the run goes on fr
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 from typing import Any
@@ -39,6 +39,8 @@ TRIALS, REACHED = 800, 400
 NOTHING_STATED = Stated()
 #: What a choice between equal candidates rests on, as evidence calls it.
 DECIDED_BY = {"the structure that follows": "structure", "name": "names", "a hint": "hint"}
+#: So many constants that Keras has not are tried as zeros.
+ZEROS = 8
 #: A name decides only where it is so alike, and no other is half as much.
 ALIKE = 0.8
 
@@ -57,16 +59,21 @@ def align(
 
     Only glue that depends on parameters reads ``state``: what ops give comes from the probe. ``expected`` is where each
     Keras output belongs among the module's: a choice that puts one elsewhere is taken back. What is ``stated`` decides
-    what is left open, before names do.
+    what is left open, before names do. A constant that Keras has not becomes zeros where that lets more be placed.
     """
+    zeros: tuple[str, ...] = ()
 
     def attempt(chosen: Mapping[str, str]) -> Alignment:
-        run = _Attempt(reference, probed, target, chosen, expected=expected, stated=stated)
-        return run.run(inputs, state)
+        run = _Attempt(reference, probed, target, chosen, expected=expected, stated=stated, zeros=zeros)
+        return run.run(inputs, with_zeros(state, zeros))
 
     chosen: dict[str, str] = {}
     tried = {_frozen(chosen)}
     best = attempt(chosen)
+    for op in [op for op in best.unplaced if op.kind == PARAMETER][:ZEROS]:
+        before, zeros = zeros, (*zeros, op.slots["value"].key)
+        found = attempt(chosen)
+        best, zeros = (found, zeros) if found.score > best.score else (best, before)
     if target.start(inputs, state) is not None:
         return best  # what can be taken back has been, on the way
     patience = PATIENCE
@@ -90,12 +97,21 @@ def aligned_with(
     inputs: Sequence[torch.Tensor],
     *,
     state: State,
+    zeros: Collection[str],
     expected: Sequence[Expected],
     stated: Stated,
 ) -> Alignment:
-    """One run with ``chosen`` (name of an op of the module → of the reference) among equals; nothing is taken back."""
-    run = _Attempt(reference, probed, target, chosen, expected=expected, stated=stated, repairs=False)
+    """One run with ``chosen`` (name of an op of the module → of the reference) among equals; nothing is taken back.
+
+    ``zeros``: keys of constants that are zeros in ``state``.
+    """
+    run = _Attempt(reference, probed, target, chosen, expected=expected, stated=stated, repairs=False, zeros=zeros)
     return run.run(inputs, state)
+
+
+def with_zeros(state: State, keys: Collection[str]) -> State:
+    """``state`` with zeros for these keys."""
+    return {**state, **{key: torch.zeros_like(state[key]) for key in keys}}
 
 
 def _frozen(chosen: Mapping[str, str]) -> frozenset[tuple[str, str]]:
@@ -133,7 +149,9 @@ class _Attempt:
         expected: Sequence[Expected],
         stated: Stated,
         repairs: bool = True,
+        zeros: Collection[str] = (),
     ) -> None:
+        self._zeros = zeros
         self._expected, self._stated, self._repairs = expected, stated, repairs
         self._reference, self._probed, self._target, self._chosen = reference, probed, target, chosen
         self._candidates = Candidates(reference, probed)
@@ -172,6 +190,9 @@ class _Attempt:
         op = call.op
         if self._stated.leaves_alone(op):
             self._found.own.append(op)
+            return call.compute()
+        if op.kind == PARAMETER and op.slots["value"].key in self._zeros:
+            self._found.zeros.append(op)
             return call.compute()
         self._shapes[op.name] = call.output_shape
         read = op.canonical_input(call.value)
@@ -461,7 +482,7 @@ class _Attempt:
         return pair
 
     def _is_unplaced(self, op: Op) -> bool:
-        return op in self._found.unplaced or op in self._found.own
+        return op in self._found.unplaced or op in self._found.own or op in self._found.zeros
 
     def _given(self, name: str, held: Holdings) -> torch.Tensor | None:
         match = held.matches.get(name)

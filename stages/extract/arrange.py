@@ -34,12 +34,14 @@ class Arrangement:
         features: order along the feature axis, None where it is the same.
         surplus: whether the target reads more padding behind than the reference (a causal convolution that pads both
             ends and cuts its output): its output then starts with the reference's.
+        held: of a table with more rows than the reference's: from which to which it holds these; no other is read.
     """
 
     axes: tuple[int, ...] | None = None
     rows: Index | None = None
     features: Index | None = None
     surplus: bool = False
+    held: tuple[int, int] | None = None
 
     @property
     def is_identity(self) -> bool:

@@ -25,6 +25,7 @@ from .holdings import Holdings
 from .pairs import Match, ways_together
 from .probe import Probe, ProbedOp
 from .reference import Reference
+from .tables import held_rows
 
 #: So many calls may be one fused one, out of so many that read the same.
 JOINED, AMONG = 6, 10
@@ -62,6 +63,8 @@ class Candidates:
         """All ops of the family that read the same values, held or not, in execution order."""
         if op.kind == PARAMETER:
             return list(self._parameters(op))
+        if op.kind == "embedding" and op.family not in self._index:
+            return list(self._words(op, read))
         index = self._index.get(op.family)
         if index is None:
             return []
@@ -126,6 +129,20 @@ class Candidates:
             perms = (p for p in itertools.permutations(range(len(theirs))) if tuple(theirs[a] for a in p) == shape)
             perm = next(perms, None) if len(theirs) == len(shape) <= 4 else None
             yield each, Arrangement(axes=perm)
+        for each in self._of_kind(PARAMETER):
+            if held := held_rows(shape, each.op.slots["value"].shape, self._probed.rows.get(op.slots["value"].key)):
+                yield each.op, Arrangement(held=held)
+
+    def _words(self, op: Op, read: torch.Tensor) -> Iterator[tuple[Op, Arrangement]]:
+        """Lookups of the same words in a table of fewer."""
+        slot = op.slots["weight"]
+        for each in self._of_kind("embedding"):
+            held = held_rows(slot.shape, each.op.slots["weight"].shape, self._probed.rows.get(slot.key))
+            if held and held[0] == 0 and close(read, each.read):
+                yield each.op, Arrangement(held=held)
+
+    def _of_kind(self, kind: str) -> Iterator[ProbedOp]:
+        return (each for family, ops in self.families.items() if family[0] == kind for each in ops)
 
     def _together(self, op: Op, read: torch.Tensor, held: Holdings) -> Iterator[Match]:
         """Calls of one layer, each on its part of the samples that ``op`` reads."""

@@ -41,7 +41,7 @@ class Confirmation:
 
 def confirm(reference: Reference, found: Found, keep: set[str]) -> Confirmation:
     """Run both modules again under the alignment found; ``keep`` names the values of the user's module to be kept."""
-    probed = reference.probed(found.reading, WIDE)
+    probed = reference.probed(found.reading, WIDE, found.probe.rows)
     replay = found.alignment.replay(probed)
     unconfirmed: set[str] = set()
 
@@ -62,5 +62,5 @@ def confirm(reference: Reference, found: Found, keep: set[str]) -> Confirmation:
             kept[name] = value.clone()
 
     inputs = fed(found.trial.inputs, fed_values(reference, probed, WIDE, found.fronts))
-    outputs = found.reading.run(inputs, found.module.state_dict(), at_op, watch)
+    outputs = found.reading.run(inputs, found.state, at_op, watch)
     return Confirmation(probed, outputs, kept, marks, frozenset(unconfirmed))

@@ -186,5 +186,5 @@ def _values(found: Found, names: set[str]) -> dict[str, torch.Tensor]:
         if name in names:
             kept[name] = value.clone()
 
-    found.reading.run(found.inputs, found.module.state_dict(), found.alignment.replay(found.probe), watch)
+    found.reading.run(found.inputs, found.state, found.alignment.replay(found.probe), watch)
     return kept

@@ -53,7 +53,8 @@ def guesses(found: Found, stated: Stated, *, departed: bool) -> Iterator[Guess]:
             found.probe,
             found.reading,
             found.inputs,
-            state=found.module.state_dict(),
+            state=found.state,
+            zeros=[op.slots["value"].key for op in found.alignment.zeros],
             expected=found.expected,
             stated=stated,
         )

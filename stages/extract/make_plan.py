@@ -69,6 +69,10 @@ def make_plan(
     for pair in alignment.pairs.values():
         _place(pair, recipes, shapes, draft)
     _join_sections(shapes, draft)
+    for op in alignment.zeros:
+        key = op.slots["value"].key
+        evidence = f"arithmetic: Keras adds nothing at {op.place or key}; behind zeros all reads as in Keras"
+        draft.recipes[key] = Recipe(Fill(0, shapes[key]), (evidence,))
     for absorption in absorbed:
         _absorb(absorption, recipes, draft)
     ties = tied_keys(module)

@@ -14,7 +14,7 @@ from ..plan import Shape
 from ..torch_graph import PARAMETER, AtOp, Op, OpCall
 from .arrange import Arrangement, as_rows, follows
 from .orders import Order
-from .probe import Probe
+from .probe import Probe, Spread, random_values
 
 AS_IT_IS = Arrangement()
 
@@ -70,6 +70,8 @@ class Match:
             words.append(f"{1 + len(self.further)} calls of it at once")
         if self.order is not None:
             words.append(f"its features in another order, {self.order}")
+        if self.arrangement.held is not None:
+            words.append("rows {}:{} of it hold all of Keras', and no others are read".format(*self.arrangement.held))
         if self.part is not None:
             words.append(f"features {self.part[0]}:{self.part[1]} of them")
         return ", ".join(words)
@@ -115,6 +117,7 @@ class Alignment:
         pairs: name of the target op → Pair, in execution order.
         unplaced: target ops without a counterpart.
         own: target ops that keep the module's own values, as is stated.
+        zeros: constants that Keras has not; as zeros they change nothing, and what follows reads what Keras' reads.
         marks: name of every value of the target → fingerprint.
         outputs: the module's outputs under the probe.
         misplaced: how many outputs are not at the place where they are expected.
@@ -123,6 +126,7 @@ class Alignment:
     pairs: dict[str, Pair] = field(default_factory=dict)
     unplaced: list[Op] = field(default_factory=list)
     own: list[Op] = field(default_factory=list)
+    zeros: list[Op] = field(default_factory=list)
     marks: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     outputs: Sequence[torch.Tensor] = ()
     misplaced: int = 0
@@ -208,6 +212,8 @@ def _given(op: Op, match: Match, reference: Probe, shape: Shape) -> torch.Tensor
     value = reference.ops[first.name].given
     if op.kind == PARAMETER:
         bare = value.reshape(first.slots["value"].shape)
+        if found.held is not None:
+            return _among_others(bare, op.slots["value"].shape, found.held).reshape(shape)
         return (bare if found.axes is None else bare.permute(found.axes)).reshape(shape)
     if found.axes is not None:
         # An embedding gives one axis more than the ids that it reads.
@@ -229,6 +235,13 @@ def _given(op: Op, match: Match, reference: Probe, shape: Shape) -> torch.Tensor
     if rows.shape[0] != math.prod(lead) or rows.shape[1] != whole[axis]:
         return op.finish(_refitted(value, whole), shape)
     return op.finish(rows.reshape(*lead, rows.shape[1]).movedim(-1, axis).contiguous(), shape)
+
+
+def _among_others(rows: torch.Tensor, shape: Shape, held: tuple[int, int]) -> torch.Tensor:
+    """A table that holds ``rows``; the others are numbers that show wherever they are read."""
+    table = random_values(shape, Spread(2.0, 3.0), math.prod(shape))
+    table[slice(*held)] = rows
+    return table
 
 
 def _rows(match: Match, reference: Probe) -> torch.Tensor:

@@ -7,13 +7,13 @@ which order it reads, whatever the weights are. Nothing vanishes or explodes on 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..torch_graph import PARAMETER, Op, OpCall, Reading, State
+from ..torch_graph import PARAMETER, Op, OpCall, Reading, Rows, State
 from .fingerprint import fingerprint
 
 
@@ -59,12 +59,14 @@ class Probe:
         marks: name of every value → fingerprint.
         kept: the values asked for, by name.
         outputs: the module's outputs.
+        rows: key of the user's module → the rows of that table that it reads, where the reference has none of its size.
     """
 
     ops: Mapping[str, ProbedOp]
     marks: Mapping[str, npt.NDArray[np.float64]]
     kept: dict[str, torch.Tensor]
     outputs: Sequence[torch.Tensor]
+    rows: Mapping[str, Rows] = field(default_factory=dict)
 
 
 def random_values(shape: Sequence[int], spread: Spread, seed: int) -> torch.Tensor:

@@ -22,6 +22,8 @@ def slot_recipe(pair: Pair, name: str, slot: Slot, recipes: Mapping[str, Recipe]
         return Recipe(Fill(neutral, slot.shape), (f"Keras has no {name} here; {neutral:g} is the same", pair.evidence))
     made = [recipes[each.key].then(*each.moves) if each else None for each in held]
     recipe = _put_together(pair, name, made).because(pair.evidence)
+    if pair.arrangement.held is not None:
+        return _among_zeros(recipe, slot.shape, pair.arrangement.held)
     if pair.target.kind == PARAMETER:
         return _parameter(recipe, pair.arrangement.axes, slot.shape)
     if pair.arrangement.features is not None:
@@ -58,6 +60,14 @@ def _put_together(pair: Pair, name: str, made: list[Recipe | None]) -> Recipe:
         else:
             parts.append(recipe.expression)
     return Recipe(Joined(axis, tuple(parts)), evidence)
+
+
+def _among_zeros(recipe: Recipe, wanted: Shape, held: tuple[int, int]) -> Recipe:
+    """A table that holds these rows; the rows that nothing reads are zeros."""
+    before, behind = (
+        [Fill(0, (count, *wanted[1:]), recipe.dtype)] if count else [] for count in (held[0], wanted[0] - held[1])
+    )
+    return Recipe(Joined(0, (*before, recipe.expression, *behind)), recipe.evidence)
 
 
 def _parameter(recipe: Recipe, axes: tuple[int, ...] | None, wanted: Shape) -> Recipe:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import getitem
 
 import numpy as np
@@ -15,8 +15,9 @@ from torch import nn
 from ..base import ImportedModule, Job, NormalizedGraph, Port
 from ..keras_layers import layer_paths
 from ..plan import Array, Recipe
-from ..torch_graph import PARAMETER, Op, Reading, as_tensor, read
+from ..torch_graph import PARAMETER, Op, Reading, Rows, Slot, as_tensor, read
 from .probe import NARROW, Probe, Spread, probe, random_values
+from .tables import held_rows, looked_up_by_position
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,16 @@ class Reference:
         """Keras' inputs as the imported module takes them."""
         return _arguments(self.ports, inputs)
 
-    def probed(self, target: Reading, spread: Spread) -> Probe:
+    def probed(self, target: Reading, spread: Spread, rows: Mapping[str, Rows]) -> Probe:
         """The imported module under the probe; ops of constants only are ops where ``target`` has a counterpart.
 
-        A parameter is an operand of its own call on both sides, or enters glue on both.
+        A parameter is an operand of its own call on both sides, or enters glue on both. ``rows``: those that ``target``
+        reads of its tables.
         """
-        self.reading.take_as_glue(_taken_otherwise(self.reading, target))
-        target.take_as_glue(_taken_otherwise(target, self.reading))
-        return probe(
+        target.take_as_glue(looked_up_by_position(target, self.reading, rows))
+        self.reading.take_as_glue(_taken_otherwise(self.reading, target, rows))
+        target.take_as_glue(_taken_otherwise(target, self.reading, {}))
+        probed = probe(
             self.reading,
             self.arguments(self.inputs(spread)),
             self.module.state_dict(),
@@ -86,6 +89,7 @@ class Reference:
             constant=self._constant(target),
             identity=self._identity,
         )
+        return replace(probed, rows=rows)
 
     def _identity(self, op: Op) -> object:
         """The kind, the settings and the recipes: equal for two calls of one Keras layer."""
@@ -108,14 +112,23 @@ class Reference:
         )
 
 
-def _taken_otherwise(ours: Reading, theirs: Reading) -> list[str]:
-    """Elementwise calls that the other side has not, where it has a parameter of its size that enters glue."""
+def _taken_otherwise(ours: Reading, theirs: Reading, rows: Mapping[str, Rows]) -> list[str]:
+    """Elementwise calls that the other side has not, where it has a parameter that enters glue: of its size, or a table
+    that holds it. ``rows``: those that the other side reads.
+    """
     signatures = {op.signature for op in theirs.ops.values()}
-    entering = {math.prod(op.slots["value"].shape) for op in theirs.ops.values() if op.kind == PARAMETER}
+    slots = [op.slots["value"] for op in theirs.ops.values() if op.kind == PARAMETER]
+
+    def enters(operand: Slot) -> bool:
+        return any(
+            operand.size == math.prod(slot.shape) or held_rows(slot.shape, operand.shape, rows.get(slot.key))
+            for slot in slots
+        )
+
     return [
         name
         for name, op in ours.ops.items()
-        if op.is_elementwise and op.signature not in signatures and op.slots["operand"].size in entering
+        if op.is_elementwise and op.signature not in signatures and enters(op.slots["operand"])
     ]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import torch
 from torch import nn
@@ -17,8 +18,8 @@ from ..base import Port
 from ..errors import TorchgraftError, UnsupportedError, UsageError
 from ..fit import Fit
 from ..plan import Array
-from ..torch_graph import ForwardError, Reading, adapted, fed, read, working_copy
-from .align import align
+from ..torch_graph import ForwardError, Reading, Rows, State, adapted, fed, read, working_copy
+from .align import align, with_zeros
 from .arguments import assignments, check_stated, quiet_options, tensor_arguments
 from .entries import entries, entry_ops
 from .expected import Expected, expected_outputs
@@ -28,6 +29,7 @@ from .preprocessing import Front, front_values, true_values
 from .probe import NARROW, Probe, Spread
 from .reference import Reference
 from .stated import Stated
+from .tables import tables_read
 from .trials import Trial, trials
 
 #: Ways that are tried with the module; of those how many are aligned before the best stands; and how many where the
@@ -64,6 +66,11 @@ class Found:
     alignment: Alignment
     expected: tuple[Expected, ...]
     contradicted: Trial | None = None
+
+    @property
+    def state(self) -> State:
+        """The module's own, with zeros for the constants that Keras has not."""
+        return with_zeros(self.module.state_dict(), [op.slots["value"].key for op in self.alignment.zeros])
 
     @property
     def taken(self) -> tuple[Front, ...]:
@@ -145,6 +152,10 @@ def _reads_right(found: Found) -> bool:
     return bool(pairs) and all(pair is not None and pair.by_values and pair.arrangement.rows is None for pair in pairs)
 
 
+#: The module as it is called, the reading of it, the places of its outputs, the rows that it reads of its tables.
+_Read: TypeAlias = tuple[nn.Module, Reading, list[str], Mapping[str, Rows]]
+
+
 class _Bench:
     """The module and the reference, run as often as the search asks; what depends on shapes alone is done once."""
 
@@ -163,7 +174,7 @@ class _Bench:
         inputs = reference.inputs(NARROW)
         self._values = {**inputs, **true_values(reference, fronts, inputs)}
         self._state = module.state_dict()
-        self._read: dict[object, tuple[nn.Module, Reading, list[str]] | TorchgraftError] = {}
+        self._read: dict[object, _Read | TorchgraftError] = {}
         self._probes: dict[int, Probe] = {}
 
     def entries(self, way: Trial) -> tuple[int, int]:
@@ -172,16 +183,16 @@ class _Bench:
         read_so = self._reading(way, inputs)
         if isinstance(read_so, TorchgraftError):
             return -1, -1
-        _, reading, _ = read_so
-        probe = self._probe(reading)
+        _, reading, _, rows = read_so
+        probe = self._probe(reading, rows)
         values = fed_values(self._reference, probe, NARROW, self.fronts)
         return entries(reading, self._tensors(way, values), self._state, probe)
 
     def align(self, way: Trial) -> Found:
         read_so = self._reading(way, self._tensors(way, self._values))
         assert not isinstance(read_so, TorchgraftError)
-        twin, reading, places = read_so
-        probe = self._probe(reading)
+        twin, reading, places, rows = read_so
+        probe = self._probe(reading, rows)
         inputs = self._tensors(way, fed_values(self._reference, probe, NARROW, self.fronts))
         expected = expected_outputs(self._reference, probe, self._outputs, places)
         alignment = align(self._reference, probe, reading, inputs, self._state, expected=expected, stated=self._mapping)
@@ -212,20 +223,20 @@ class _Bench:
                 fix="write the axes of the Keras array, then those of the argument",
             ) from error
 
-    def _reading(
-        self, way: Trial, inputs: Sequence[torch.Tensor]
-    ) -> tuple[nn.Module, Reading, list[str]] | TorchgraftError:
+    def _reading(self, way: Trial, inputs: Sequence[torch.Tensor]) -> _Read | TorchgraftError:
         key = (way.call.arguments, tuple((tuple(value.shape), value.dtype) for value in inputs))
         if key not in self._read:
             try:
                 places = places_of(self._module, way.call, inputs)
                 twin = adapted(working_copy(self._module), way.call)
-                self._read[key] = (twin, read(twin, inputs), places)
+                reading = read(twin, inputs)
+                rows = tables_read(twin, reading, inputs, self._reference.reading)
+                self._read[key] = (twin, reading, places, rows)
             except (ForwardError, UnsupportedError) as error:
                 self._read[key] = error
         return self._read[key]
 
-    def _probe(self, reading: Reading) -> Probe:
+    def _probe(self, reading: Reading, rows: Mapping[str, Rows]) -> Probe:
         if id(reading) not in self._probes:
-            self._probes[id(reading)] = self._reference.probed(reading, NARROW)
+            self._probes[id(reading)] = self._reference.probed(reading, NARROW, rows)
         return self._probes[id(reading)]

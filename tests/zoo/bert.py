@@ -53,6 +53,14 @@ def pooled_and_sequence(result: Any) -> Sequence[torch.Tensor]:
     return [result.pooler_output, result.last_hidden_state]
 
 
+def roberta() -> nn.Module:
+    """As its checkpoints are: two rows of positions in front that nothing reads, one type of token."""
+    from transformers import RobertaConfig, RobertaModel
+
+    config = RobertaConfig(**{**CONFIG, "max_position_embeddings": LENGTH + 2}, type_vocab_size=1, layer_norm_eps=1e-5)
+    return RobertaModel(config, add_pooling_layer=False)
+
+
 BERT = partial(
     Pair, keras=built("keras_hub.models:BertBackbone", **TEXT), inputs=tokens, feed=with_segments,
     read=pooled_and_sequence,
@@ -66,6 +74,14 @@ PAIRS = (
         "keras_hub DistilBERT → transformers DistilBertModel",
         built("keras_hub.models:DistilBertBackbone", **TEXT),
         distil_bert,
+        inputs=tokens,
+        feed=with_mask,
+        read=last_hidden_state,
+    ),
+    Pair(
+        "keras_hub RoBERTa → transformers RobertaModel",
+        built("keras_hub.models:RobertaBackbone", **TEXT),
+        roberta,
         inputs=tokens,
         feed=with_mask,
         read=last_hidden_state,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.bert import transformers
 from zoo.pair import Arrays, Pair, built
-from zoo.text import TEXT, VOCABULARY, named, tokens
+from zoo.text import LENGTH, TEXT, VOCABULARY, named, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 T5 = {
     "vocab_size": VOCABULARY, "d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4,
     "feed_forward_proj": "relu", "use_cache": False,
+}  # fmt: skip
+BART = {
+    "vocab_size": VOCABULARY, "d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "max_position_embeddings": LENGTH,
+    "use_cache": False,
 }  # fmt: skip
 
 
@@ -38,6 +43,14 @@ PAIRS = (
             **{name: value for name, value in TEXT.items() if name != "max_sequence_length"},
         ),
         partial(transformers, "T5Model", **T5),
+        inputs=tokens,
+        feed=both_sides,
+        read=decoder_and_encoder,
+    ),
+    Pair(
+        "keras_hub BART → transformers BartModel",
+        built("keras_hub.models:BartBackbone", **TEXT),
+        partial(transformers, "BartModel", **BART),
         inputs=tokens,
         feed=both_sides,
         read=decoder_and_encoder,

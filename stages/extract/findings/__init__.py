@@ -20,6 +20,7 @@ from .layout import layouts
 from .output import outputs
 from .preprocessing import preprocessing
 from .recurrence import recurrences
+from .zeros import zeros
 
 CHECKERS: tuple[Callable[[Context], Iterable[Finding]], ...] = (
     feeding,
@@ -31,6 +32,7 @@ CHECKERS: tuple[Callable[[Context], Iterable[Finding]], ...] = (
     preprocessing,
     layouts,
     ambiguities,
+    zeros,
 )
 
 
