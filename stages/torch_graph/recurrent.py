@@ -21,7 +21,7 @@ import torch
 from torch.nn.functional import linear
 from torch.overrides import TorchFunctionMode
 
-from . import packed
+from . import einsum, packed
 from .packed import BatchSizes
 
 _FUNCTIONS = torch._C._VariableFunctions  # noqa: SLF001 - torch._VF, where torch.nn.modules.rnn ends
@@ -165,13 +165,14 @@ _WRITTEN: Mapping[str, Callable[..., Any]] = {
     **{name: _sequence(gates) for name, gates in _GATES.items()},
     **{f"{name}_cell": _cell(gates) for name, gates in _GATES.items()},
 }
-#: What torch.nn.modules.rnn calls at the end → how it is computed here; and what packs a sequence.
+#: What torch.nn.modules.rnn calls at the end → how it is computed here; what packs a sequence; products by einsum.
 SPELLED: Mapping[Any, Callable[..., Any]] = {
     **{getattr(_FUNCTIONS, name): written for name, written in _WRITTEN.items()},
     _FUNCTIONS._pack_padded_sequence: packed.pack,  # noqa: SLF001
     _FUNCTIONS._pad_packed_sequence: packed.pad,  # noqa: SLF001
     torch.Tensor.index_select: packed.select,
     torch.index_select: packed.select,
+    torch.functional.einsum: einsum.spelled,
 }
 #: The same functions on packed sequences, which are told by their second argument.
 PACKED = {getattr(_FUNCTIONS, name): _packed_sequence(gates) for name, gates in _GATES.items()}

@@ -9,11 +9,13 @@ from typing import Any
 import torch
 from torch import fx
 
+from .biases import move_biases
 from .functional import make_functional, writes
 from .graph import read_graph
 from .nodes import module_paths
 from .reading import AtOp, State, Watch, compute, ignore
 from .session import Session
+from .weighted_sums import as_linear
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class ReplayedReading:
         writable = {*made.buffers, *made.constants}
         self._written = writable if any(map(writes, self._graph.nodes)) else set()
         self._looks_back = make_functional(self._graph, writable)
+        as_linear(self._graph, made.keys)
+        move_biases(self._graph, made.keys)
         self._raw: frozenset[str] = frozenset()
         self._read()
 
