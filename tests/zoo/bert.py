@@ -1,5 +1,6 @@
 """BERT and its kin of keras_hub onto transformers'. Traps: einsum kernels (hidden, heads, size) against Linear;
-positions added as a table against looked up; a pooler; inputs under other names; tanh GELU against the exact one.
+positions added as a table against looked up, behind two rows that nothing reads in RoBERTa; a pooler; inputs under other
+names; tanh GELU against the exact one.
 """
 
 from __future__ import annotations
@@ -61,6 +62,14 @@ def roberta() -> nn.Module:
     return RobertaModel(config, add_pooling_layer=False)
 
 
+def tanh_gelu(module: nn.Module) -> None:
+    from torch import nn
+
+    for part in module.modules():
+        if hasattr(part, "intermediate_act_fn"):
+            part.intermediate_act_fn = nn.GELU("tanh")
+
+
 BERT = partial(
     Pair, keras=built("keras_hub.models:BertBackbone", **TEXT), inputs=tokens, feed=with_segments,
     read=pooled_and_sequence,
@@ -69,6 +78,12 @@ PAIRS = (
     BERT(
         "keras_hub BERT → transformers BertModel",
         module=partial(transformers, "BertModel", hidden_act="gelu_new", **CONFIG),
+    ),
+    BERT(
+        "keras_hub BERT → transformers BertModel, exact GELU",
+        module=partial(transformers, "BertModel", **CONFIG),
+        differs=("encoder.layer.0.intermediate", "gelu"),
+        told=tanh_gelu,
     ),
     Pair(
         "keras_hub DistilBERT → transformers DistilBertModel",
@@ -85,6 +100,10 @@ PAIRS = (
         inputs=tokens,
         feed=with_mask,
         read=last_hidden_state,
+        findings=(
+            "rows 0–1 became zeros: none of these inputs reads them",
+            "Keras has nothing for embeddings.token_type_embeddings.weight",
+        ),
     ),
     Pair(
         "keras_hub ELECTRA → transformers ElectraModel",
