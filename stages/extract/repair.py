@@ -8,6 +8,7 @@ a trial runs the glue between the ops that it changes and the one that did not f
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -160,10 +161,13 @@ def _assignments(
 
 
 def _selections(count: int, wanted: int) -> Iterator[tuple[int, ...]]:
-    """Which of ``count`` units each of ``wanted`` ops takes: two exchanged, then any others.
+    """Which of ``count`` units each of ``wanted`` ops takes: all ways; of too many, two exchanged come first.
 
     Where every output tells one op its unit, exchanges alone bring any order about, one after the other.
     """
+    if math.perm(count, wanted) <= ASSIGNMENTS:
+        yield from itertools.permutations(range(count), wanted)
+        return
     exchanged: dict[tuple[int, ...], None] = {}
     for one, other in itertools.combinations(range(count), 2):
         if one < wanted:
