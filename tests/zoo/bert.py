@@ -1,6 +1,6 @@
 """BERT and its kin of keras_hub onto transformers'. Traps: einsum kernels (hidden, heads, size) against Linear;
-positions added as a table against looked up, behind two rows that nothing reads in RoBERTa; a pooler; inputs under other
-names; tanh GELU against the exact one.
+positions added as a table against looked up, in RoBERTa behind two rows that nothing reads; a pooler; inputs under
+other names; tanh GELU against the exact one.
 """
 
 from __future__ import annotations
