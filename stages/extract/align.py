@@ -31,6 +31,7 @@ from .reference import Reference
 from .repair import Choices, Group, Trial, choices_before, trials
 from .stated import Stated
 from .structure import downstream
+from .tables import always_one_row
 
 #: How often in a row a choice between equal candidates is taken back by another run, before the best stands.
 PATIENCE = 8
@@ -39,7 +40,7 @@ TRIALS, REACHED = 800, 400
 NOTHING_STATED = Stated()
 #: What a choice between equal candidates rests on, as evidence calls it.
 DECIDED_BY = {"the structure that follows": "structure", "name": "names", "a hint": "hint"}
-#: So many constants that Keras has not are tried as zeros.
+#: So many biases that Keras has not are tried as zeros.
 ZEROS = 8
 #: A name decides only where it is so alike, and no other is half as much.
 ALIKE = 0.8
@@ -59,7 +60,8 @@ def align(
 
     Only glue that depends on parameters reads ``state``: what ops give comes from the probe. ``expected`` is where each
     Keras output belongs among the module's: a choice that puts one elsewhere is taken back. What is ``stated`` decides
-    what is left open, before names do. A constant that Keras has not becomes zeros where that lets more be placed.
+    what is left open, before names do. A row that is always looked up, and that Keras has not, is a bias: it becomes
+    zeros where that lets more be placed.
     """
     zeros: tuple[str, ...] = ()
 
@@ -70,7 +72,7 @@ def align(
     chosen: dict[str, str] = {}
     tried = {_frozen(chosen)}
     best = attempt(chosen)
-    for op in [op for op in best.unplaced if op.kind == PARAMETER][:ZEROS]:
+    for op in [op for op in best.unplaced if op.kind == PARAMETER and always_one_row(op, probed.rows)][:ZEROS]:
         before, zeros = zeros, (*zeros, op.slots["value"].key)
         found = attempt(chosen)
         best, zeros = (found, zeros) if found.score > best.score else (best, before)
@@ -103,7 +105,7 @@ def aligned_with(
 ) -> Alignment:
     """One run with ``chosen`` (name of an op of the module → of the reference) among equals; nothing is taken back.
 
-    ``zeros``: keys of constants that are zeros in ``state``.
+    ``zeros``: keys that are zeros in ``state``, for Keras has not what they add.
     """
     run = _Attempt(reference, probed, target, chosen, expected=expected, stated=stated, repairs=False, zeros=zeros)
     return run.run(inputs, state)

@@ -117,7 +117,7 @@ class Alignment:
         pairs: name of the target op → Pair, in execution order.
         unplaced: target ops without a counterpart.
         own: target ops that keep the module's own values, as is stated.
-        zeros: constants that Keras has not; as zeros they change nothing, and what follows reads what Keras' reads.
+        zeros: biases that Keras has not; as zeros they change nothing, and what follows reads what Keras' reads.
         marks: name of every value of the target → fingerprint.
         outputs: the module's outputs under the probe.
         misplaced: how many outputs are not at the place where they are expected.

@@ -2,6 +2,7 @@
 
 1. A table of positions with rows in front that nothing reads (an offset for padding), or with rows for longer inputs.
 2. A table of words that has more rows than Keras has words.
+3. A table of which one row is always read (types of tokens, where there is one) and Keras has nothing: a bias.
 
 The rows that Keras has stand one after the other, from the first that is read, or from the first of all: a table of
 words is read where the words are. The others become zeros: nothing can tell what they should be, and they are said.
@@ -9,13 +10,13 @@ words is read where the words are. The others become zeros: nothing can tell wha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
 
 from ..plan import Shape
-from ..torch_graph import PARAMETER, Reading, Rows, rows_read, working_copy
+from ..torch_graph import PARAMETER, Op, Reading, Rows, rows_read, working_copy
 
 
 def tables_read(
@@ -32,7 +33,7 @@ def tables_read(
     return rows_read(working_copy(module), inputs, keys) if keys else {}
 
 
-def looked_up_by_position(target: Reading, reference: Reading, rows: dict[str, Rows]) -> list[str]:
+def looked_up_by_position(target: Reading, reference: Reading, rows: Mapping[str, Rows]) -> list[str]:
     """Lookups that the reference has not, at the same positions in every sample: their tables enter glue."""
     counterparts = {op.signature for op in reference.ops.values()}
     return [
@@ -41,6 +42,12 @@ def looked_up_by_position(target: Reading, reference: Reading, rows: dict[str, R
         if op.kind == "embedding" and op.signature not in counterparts
         if (read := rows.get(op.slots["weight"].key)) is not None and read.alike
     ]
+
+
+def always_one_row(op: Op, rows: Mapping[str, Rows]) -> bool:
+    """Whether a parameter that enters glue does so by a lookup that gives one row of it, on every sample."""
+    read = rows.get(op.slots["value"].key)
+    return read is not None and read.looked_up and read.alike and read.stop == read.start + 1
 
 
 def held_rows(table: Shape, theirs: Shape, read: Rows | None) -> tuple[int, int] | None:

@@ -24,11 +24,13 @@ class Rows:
     Attributes:
         start, stop: the first row that was read, and one behind the last.
         alike: whether every sample read the same rows, one after the other or one alone: positions, and no words.
+        looked_up: whether all reading was by lookups.
     """
 
     start: int
     stop: int
     alike: bool
+    looked_up: bool
 
 
 def rows_read(module: nn.Module, inputs: Sequence[torch.Tensor], keys: Collection[str]) -> dict[str, Rows]:
@@ -81,8 +83,14 @@ class _Watching(TorchDispatchMode):  # type: ignore[no-untyped-call]
             start, stop = (before // size + int(end) for end in (positions.min(), positions.max() + 1))
             steps = positions[0].diff()
             alike = bool((positions == positions[0]).all() and ((steps == 1).all() or (steps == 0).all()))
-        known = self.read.get(key, Rows(start, stop, alike))
-        self.read[key] = Rows(min(known.start, start), max(known.stop, stop), known.alike and alike)
+        found = Rows(start, stop, alike, positions is not None)
+        known = self.read.get(key, found)
+        self.read[key] = Rows(
+            min(known.start, start),
+            max(known.stop, stop),
+            known.alike and alike,
+            known.looked_up and found.looked_up,
+        )
 
 
 def _is_view(made: Any, held: int) -> bool:

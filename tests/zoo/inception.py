@@ -1,5 +1,5 @@
 """Inception and Xception. Traps: no gamma in Keras' BatchNormalization; an average pooling counts its padding in torch,
-never in Keras; many branches of one shape; epsilon 1e-3 in Keras, 1e-5 in legacy_xception, which pads a max pooling on both sides.
+never in Keras; many branches of one shape; epsilon 1e-3 in Keras, 1e-5 in legacy_xception, and another padding.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 1. Rows of a table behind or in front of those that Keras has, which nothing reads: a note where forward reads the same
    rows on every input, a warning where the inputs decide, for what was not read was not compared.
-2. A constant that is added and that Keras has not: a note.
+2. A table of which one row is always added, and that Keras has not: a note.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ _LOOKUPS = ("embedding", "index", "index_select")
 
 
 def zeros(context: Context) -> Iterable[Finding]:
-    """One finding for each table and each constant."""
+    """One finding for each table."""
     for pair in context.alignment.pairs.values():
         if pair.arrangement.held is not None:
             yield _rows(context, pair)
     for op in context.alignment.zeros:
         key = op.slots["value"].key
-        cause = f"Keras has nothing for {key}, which is added: as zeros it changes nothing, and they were placed"
+        cause = f"Keras has nothing for {key}, of which one row is always added: it became zeros, which change nothing"
         yield Finding("note", op.place or key, "", cause, f"leave {key} out of the module if nothing else needs it")
 
 
