@@ -48,11 +48,13 @@ class Conversion:
         job: what was asked for; its ``module`` is the imported one where no other was given.
         artifacts: of the six stages, each under its class.
         timings: stage → seconds.
+        owns_module: whether nobody else has the module: the weights are then put into it, where they are asked for.
     """
 
     job: Job
     artifacts: Artifacts
     timings: Mapping[str, float]
+    owns_module: bool = False
 
     @property
     def verified(self) -> bool:
@@ -64,11 +66,15 @@ class Conversion:
         """The user's keys → tensors, in the module's order; keys that the plan leaves as they are come from the module.
 
         Keys that are tied in the module are one tensor here. It is a copy of all weights, made when it is asked for and
-        kept: ``load_into`` and ``save`` do without.
+        kept (with ``owns_module`` it is the module's own): ``load_into`` does without.
         """
-        from ..stages.torch_graph import exact_tensor
+        from ..stages.torch_graph import exact_tensor, packed
 
         assert self.job.module is not None
+        if self.owns_module:
+            self.load_into(self.job.module)
+            held = self.job.module.state_dict()
+            return {key: packed(held[key]) for key in self.plan.shapes}
         own = self.job.module.state_dict()
         state = self.artifacts[Extraction].state
         tensors = {

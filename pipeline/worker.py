@@ -95,7 +95,7 @@ def perform(order: WorkOrder, events: EventWriter) -> dict[str, Any]:
     loading = time.perf_counter() - start
     events.finished("load", loading)
     conversion = run_conversion(job, events)
-    conversion = replace(conversion, timings={"load": loading, **conversion.timings})
+    conversion = replace(conversion, timings={"load": loading, **conversion.timings}, owns_module=True)
     if not conversion.verified:
         raise difference_error(conversion, order.name)
     events.step("writing the files")

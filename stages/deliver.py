@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,8 @@ ONNX = "model.onnx"
 ONNX_DATA = "model.onnx.data"
 # Protobuf ends at 2 GiB, and is slow to read long before.
 EXTERNAL_DATA_BYTES = 10**9
+# What is read back at once; a file's pages are memory as long as they are mapped.
+READ_BYTES = 128 * 2**20
 
 
 def write_state_dict(state_dict: Mapping[str, torch.Tensor], folder: Path) -> None:
@@ -66,21 +68,46 @@ def check_state_dict(state_dict: Mapping[str, torch.Tensor], folder: Path) -> No
     Raises:
         ResourceError: a file does not give back what was written into it.
     """
-    import torch
-    from safetensors.torch import load_file
+    for name, read in ((SAFETENSORS, _from_safetensors), (PICKLE, _from_pickle)):
+        for keys in _portions(state_dict):
+            found = read(folder / name, keys)
+            wrong = [key for key in keys if key not in found or not _same_bits(state_dict[key], found[key])]
+            wrong += sorted(found.keys() - state_dict.keys())
+            if wrong:
+                raise ResourceError(
+                    f"{name} does not read back what was written, first at {wrong[0]}",
+                    where=str(folder),
+                    fix="check the disk, then run again",
+                )
 
-    for name, found in (
-        (SAFETENSORS, load_file(folder / SAFETENSORS)),
-        (PICKLE, torch.load(folder / PICKLE, weights_only=True)),
-    ):
-        wrong = sorted(state_dict.keys() ^ found.keys())
-        wrong += [key for key in state_dict.keys() & found.keys() if not _same_bits(state_dict[key], found[key])]
-        if wrong:
-            raise ResourceError(
-                f"{name} does not read back what was written, first at {wrong[0]}",
-                where=str(folder),
-                fix="check the disk, then run again",
-            )
+
+def _portions(state_dict: Mapping[str, torch.Tensor]) -> Iterator[set[str]]:
+    """Keys, so many at once that what is read back never takes as much memory as all weights."""
+    keys: set[str] = set()
+    size = 0
+    for key, tensor in state_dict.items():
+        keys.add(key)
+        size += tensor.numel() * tensor.element_size()
+        if size > READ_BYTES:
+            yield keys
+            keys, size = set(), 0
+    yield keys
+
+
+def _from_safetensors(path: Path, keys: Collection[str]) -> dict[str, torch.Tensor | None]:
+    """These keys, and None for the others that are there."""
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        return {key: file.get_tensor(key) if key in keys else None for key in file.keys()}  # noqa: SIM118 - no dict
+
+
+def _from_pickle(path: Path, _keys: Collection[str]) -> dict[str, torch.Tensor]:
+    """All keys: what is not looked at is not read."""
+    import torch
+
+    found: dict[str, torch.Tensor] = torch.load(path, weights_only=True, mmap=True)
+    return found
 
 
 def _same_bits(ours: torch.Tensor, theirs: torch.Tensor) -> bool:

@@ -9,7 +9,7 @@ from .reading import AtOp, Glue, OpCall, Reading, State
 from .rows import Rows, rows_read
 from .session import Session, WhatIf
 from .state import in_own_memory, put_into
-from .tensors import as_tensor, exact_tensor, floating_dtype, in_dtype, numpy_dtype
+from .tensors import as_tensor, exact_tensor, floating_dtype, in_dtype, numpy_dtype, packed
 
 __all__ = [
     "CONVOLUTIONS",
@@ -43,6 +43,7 @@ __all__ = [
     "in_own_memory",
     "numpy_dtype",
     "outputs_by_place",
+    "packed",
     "put_into",
     "read",
     "rows_read",

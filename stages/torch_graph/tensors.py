@@ -39,6 +39,12 @@ def exact_tensor(array: Array, *, own: bool = True) -> torch.Tensor:
         return torch.from_numpy(held)
 
 
+def packed(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor, C-contiguous and alone in its memory, as a file of tensors wants it; a copy only where it is not."""
+    whole = tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
+    return tensor.detach() if tensor.is_contiguous() and whole else tensor.detach().clone().contiguous()
+
+
 def numpy_dtype(dtype: torch.dtype) -> str:
     """``torch.bfloat16`` → "bfloat16"."""
     return str(dtype).removeprefix("torch.")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from torchgraft.stages import deliver
 from torchgraft.stages.deliver import (
     PICKLE,
     SAFETENSORS,
@@ -72,8 +73,10 @@ def test_what_is_written_reads_back(state, tmp_path):
     assert again["nan"].view(torch.int32).item() == 0x7FC01234
 
 
+@pytest.mark.parametrize("portion", [0, deliver.READ_BYTES])
 @pytest.mark.parametrize("key", ["tied.a", "count", "nan", "h"])
-def test_one_bit_that_differs_is_seen_in_either_file(state, tmp_path, key):
+def test_one_bit_that_differs_is_seen_in_either_file(monkeypatch, state, tmp_path, key, portion):
+    monkeypatch.setattr(deliver, "READ_BYTES", portion)
     wrong = {name: tensor.clone() for name, tensor in state.items()}
     wrong[key].view(-1).view(torch.uint8)[0] ^= 1
     write_state_dict(state, tmp_path)
