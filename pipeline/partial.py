@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from ..stages.base import Extraction
+from ..stages.fit import Fit
 
 SHOWN = 4
 
@@ -27,6 +29,19 @@ def partial_of(extraction: Extraction) -> str:
     if own:
         parts.append(f"{len(own)} keys keep the module's own values ({_named(own)})")
     return "; ".join(parts)
+
+
+def stated_fit(extraction: Extraction) -> Fit:
+    """What was found of how the module is fed and what it gives, as a config states it.
+
+    Where the module gives the value of a layer in place of an output, that is an entry of the output.
+    """
+    ends = {layer: output for output, layer in extraction.not_given.items() if layer}
+    outputs = {
+        ends.get(name, name): replace(fit, value=name) if name in ends else fit
+        for name, fit in extraction.fit.outputs.items()
+    }
+    return replace(extraction.fit, outputs=outputs)
 
 
 def _named(names: Iterable[str]) -> str:

@@ -15,8 +15,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..stages.base import Agreement, Finding
+from ..stages.base import Agreement, Extraction, Finding
 from ..stages.errors import DifferenceError
+from .partial import stated_fit
 
 if TYPE_CHECKING:
     from .conversion import Conversion
@@ -117,7 +118,7 @@ def summary_of(conversion: Conversion, name: str) -> Summary:
         findings=comparison.findings,
         notes=_notes(conversion),
         partial=conversion.partial,
-        fit=tuple(conversion.fit.config_lines()),
+        fit=tuple(stated_fit(conversion.artifacts[Extraction]).config_lines()),
     )
 
 

@@ -39,6 +39,8 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
 QUIET: Mapping[str, object] = {"use_cache": False}
 #: Orders of several inputs that are tried.
 ORDERS = 24
+#: Names that a message lists of what there is.
+NAMED = 20
 
 _TAKES = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
@@ -123,9 +125,17 @@ def _ordered(found: Mapping[str, Port], names: Sequence[str], signature: inspect
 
 
 def check_stated(
-    signature: inspect.Signature, ports: Sequence[Port], fronts: Sequence[Front], outputs: Sequence[str], stated: Fit
+    signature: inspect.Signature,
+    ports: Sequence[Port],
+    fronts: Sequence[Front],
+    outputs: Sequence[str],
+    *,
+    layers: Sequence[str],
+    stated: Fit,
 ) -> None:
     """Refuse what names an argument, an input, a layer or an output that there is not.
+
+    ``layers``: those of Keras whose value the module may give in place of an output.
 
     Raises:
         UsageError: with the nearest that there is.
@@ -138,12 +148,15 @@ def check_stated(
         if entry.value is not None and entry.value not in known:
             what = "an argument takes a Keras input, or what Keras makes of one in front of its first trained layer:"
             raise _unknown(entry.value, known, what, f"fit.inputs.{argument}.value")
-    for name in stated.outputs:
+    for name, given in stated.outputs.items():
         if name not in outputs:
             raise _unknown(name, list(outputs), "the Keras model gives", f"fit.outputs.{name}")
+        if given.value is not None and given.value not in layers:
+            raise _unknown(given.value, layers, "the Keras model's layers are", f"fit.outputs.{name}.value")
 
 
 def _unknown(name: str, known: Sequence[str], what: str, where: str) -> UsageError:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0)
     fix = f"write {near[0]}" if near else "leave it out"
-    return UsageError(f"there is no {name!r}; {what} {', '.join(known)}", where=where, fix=fix)
+    shown = [*known[:NAMED], *([f"{len(known) - NAMED} more"] if len(known) > NAMED else [])]
+    return UsageError(f"there is no {name!r}; {what} {', '.join(shown)}", where=where, fix=fix)

@@ -21,7 +21,7 @@ from .findings import Context, find
 from .guesses import guesses
 from .make_plan import make_plan
 from .outputs import Placed, Wanted, WantedOutput, place_outputs, sources_of
-from .partial import Ends, compared_ends, ends_of, left_behind
+from .partial import Ends, compared_ends, ends_of, left_behind, refuse_early_end
 from .placements import placements
 from .preprocessing import fronts, in_front, untrained
 from .reference import Reference, read_reference
@@ -104,6 +104,7 @@ class Extract:
                     second,
                     kept=frozenset(left.name for left in plan.unmatched),
                     layers={} if job.model is None else layer_paths(job.model),
+                    stated_ends=frozenset(fit.value for fit in job.fit.outputs.values() if fit.value),
                     guesses=tuple(guesses(found, mapping, departed=not ends.values)),
                 )
             ),
@@ -140,6 +141,8 @@ def _outputs(
         )
     given = [Twice(*each) for each in zip(found.alignment.outputs, second.outputs, strict=True)]
     placed = place_outputs(wanted, list(inner.values()), given, found.places, own=ends.own)
+    shapes = {each.port.name: tuple(each.value.narrow.shape) for each in (*inner.values(), *wanted)}
+    refuse_early_end(placed, shapes, job)
     missing = [name for name, layer in placed.missing.items() if not layer]
     if missing and not ends.values:
         raise MappingError(

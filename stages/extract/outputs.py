@@ -7,6 +7,7 @@ A fit counts only where it holds under both probes. For each Keras output, in th
 3. Keras' output does once an activation is applied to it: Keras gives logits, the module ends in softmax.
 4. The module gives the value of a Keras layer from which Keras makes the output without a weight (a scaling).
 5. The module gives the value of a Keras layer, and trained layers follow in Keras: that is compared, not the output.
+   Of several layers of one value that which is stated (``value``), else the last.
 6. None of these: the output at its place is compared, and a finding says so.
 """
 
@@ -108,6 +109,9 @@ def place_outputs(
         free = stated or _first(output, given, places, placed, UNSTATED)
         if stated is not None:
             keep(name, *stated)
+        elif free is None and (end := _stated_end(output, inner, given, places)) is not None:
+            keep(*end)
+            placed.missing[name] = end[0]
         elif output.stated != UNSTATED and (position := _stated_position(output, places)) is not None:
             keep(
                 name,
@@ -120,9 +124,21 @@ def place_outputs(
         elif free is not None:
             keep(name, *free)
     for index, output in enumerate(wanted):
-        if output.port.name not in placed.fits:
+        if output.port.name not in placed.fits and output.port.name not in placed.missing:
             _settle(output, index, inner, given, placed=placed, keep=keep, own=own)
     return placed
+
+
+def _stated_end(
+    output: WantedOutput, inner: Sequence[Wanted], given: Sequence[Twice], places: Sequence[str]
+) -> tuple[str, int, OutputFit] | None:
+    """Case 5 as the config states it: (the layer, which of the module's outputs gives its value, how)."""
+    for value in (each for each in inner if each.port.name == output.stated.value):
+        for position, place in enumerate(places):
+            layout = _layout(given[position], value, output.stated.layout, None)
+            if layout is not None and output.stated.place in (None, place):
+                return value.port.name, position, OutputFit(layout=layout or None)
+    return None
 
 
 def _settle(

@@ -11,9 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..base import AlignedLayer
+from ..base import AlignedLayer, Job
+from ..errors import MappingError
+from ..fit import Fit, OutputFit
+from ..plan import Shape
 from ..torch_graph import Reading
 from .fingerprint import fingerprint, matching
+from .outputs import Placed
 from .reference import Reference
 from .search import Found
 
@@ -134,3 +138,34 @@ def own_values(allowed: Mapping[str, str], made: Mapping[str, object]) -> dict[s
         for key, pattern in allowed.items()
         if key not in made
     }
+
+
+def refuse_early_end(placed: Placed, shapes: Mapping[str, Shape], job: Job) -> None:
+    """A last layer that was forgotten must not pass for a module that is meant to end before it.
+
+    What has the shape of a Keras output is taken for that output by whoever uses the module; a value of Keras in front
+    of it is so only by statement. A value of another shape (features, where Keras gives classes) speaks for itself.
+
+    Args:
+        placed: what the module gives.
+        shapes: name → shape in Keras, of its outputs and layers.
+        job: what is stated.
+
+    Raises:
+        MappingError: with the line that states it.
+    """
+    for output, layer in placed.missing.items():
+        stated = job.fit.outputs.get(output, OutputFit()).value
+        if layer and layer != stated and shapes[layer] == shapes[output]:
+            end = f"where the module is meant to end there, state it: `{stated_end(output, layer)}`"
+            raise MappingError(
+                f"the module ends before Keras does: it gives what Keras layer {layer} gives, in the shape of Keras' "
+                f"{output}, {shapes[output]}",
+                where=job.module_source,
+                fix=f"compute behind it what Keras does behind {layer}; {end}",
+            )
+
+
+def stated_end(output: str, layer: str) -> str:
+    """The line of a config: the module gives the value of ``layer`` in place of ``output``."""
+    return " ".join(line.strip() for line in Fit(outputs={output: OutputFit(value=layer)}).config_lines())

@@ -102,7 +102,8 @@ def search(
         UnsupportedError: the module cannot be read.
     """
     signature = inspect.signature(module.forward)
-    check_stated(signature, reference.ports, fronts, [port.name for port in outputs], stated)
+    names, layers = [port.name for port in outputs], list(reference.places)
+    check_stated(signature, reference.ports, fronts, names, layers=layers, stated=stated)
     bench = _Bench(module, reference, outputs, fronts, mapping=mapping)
     found = _best(bench, signature, stated)
     numbers = frozenset().union(*(front.variables for front in fronts))

@@ -31,6 +31,7 @@ class Context:
         kept: keys that keep the module's own value.
         guesses: choices that nothing has decided.
         layers: path → layer of the Keras model, as far as it is there to be asked.
+        stated_ends: Keras layers whose value the module gives in place of an output, as the config states.
     """
 
     found: Found
@@ -41,6 +42,7 @@ class Context:
     kept: frozenset[str]
     guesses: Sequence[Guess] = ()
     layers: Mapping[str, Any] = field(default_factory=dict)
+    stated_ends: frozenset[str] = frozenset()
 
     @property
     def alignment(self) -> Alignment:

@@ -2,7 +2,8 @@
 
 1. It is what Keras has before its last activation, or after one more (logits): a note, and compared with it applied.
 2. It is the value of a Keras layer from which Keras makes the output without a weight: likewise.
-3. It is the value of a Keras layer, and trained layers follow in Keras: a warning; compared is that layer.
+3. It is the value of a Keras layer, and trained layers follow in Keras: a warning, or a note where it is stated;
+   compared is that layer.
 4. The config states another fit than the values have: an error, with the lines that fit.
 5. It is a value that Keras computes on the way, and none of the above: that value is named.
 6. It is no value of Keras: what follows the last layer is told as a departure, where it can be.
@@ -16,6 +17,7 @@ from collections.abc import Iterable
 from ...base import Finding
 from ...fit import Fit, OutputFit
 from ..fingerprint import fingerprint, matching
+from ..partial import stated_end
 from .context import Context
 from .ending import ending
 from .geometry import differing_settings
@@ -36,9 +38,13 @@ def outputs(context: Context) -> Iterable[Finding]:
         cause = (
             f"the module does not give {name}; what it gives is the value of Keras layer {layer}, and compared is that"
         )
-        yield Finding(
-            "warning", place, name, cause, f"add what follows {layer} in Keras if the module shall give {name}"
+        if layer in context.stated_ends:
+            yield Finding("note", place, name, cause, "nothing: the config states it")
+            continue
+        fix = (
+            f"add what follows {layer} in Keras if the module shall give {name}; else state `{stated_end(name, layer)}`"
         )
+        yield Finding("warning", place, name, cause, fix)
 
 
 def _not_given(context: Context, name: str) -> Finding:
@@ -74,6 +80,12 @@ def _guessed(context: Context, name: str, fit: OutputFit) -> Iterable[Finding]:
         cause = f"the config states {stated}, and by its values it is not that"
         lines = "; ".join(line.strip() for line in Fit(outputs={name: found}).config_lines()[2:])
         yield Finding("error", _place(fit), name, cause, f"state {lines}, or nothing")
+        return
+    if fit.value in context.stated_ends and not context.alignment.departures:
+        cause = (
+            f"the config states that the module gives what Keras layer {fit.value} gives, and by its values it does not"
+        )
+        yield Finding("error", _place(fit), name, cause, f"state what it gives, or end forward where {fit.value} does")
         return
     names, table = list(context.found.probe.marks), list(context.found.probe.marks.values())
     output = context.alignment.outputs[context.placed.positions[name]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from torch_pairs import artifacts, images, randomized
 from torchgraft.stages.base import Artifacts, Extraction, Job, Silent
 from torchgraft.stages.errors import MappingError, UsageError
 from torchgraft.stages.extract import Extract
+from torchgraft.stages.fit import Fit, OutputFit
 from torchgraft.stages.hints import Hint
 
 
@@ -84,6 +86,52 @@ def test_a_backbone_that_lacks_a_layer_in_the_middle_is_refused():
     with pytest.raises(MappingError, match="have no key") as caught:
         extracted(without(Classifier, "aux"), without(Skips, "head", "aux", "norm"))
     assert "norm/weight" in str(caught.value)
+
+
+class Repeated(nn.Module):
+    """A last layer that keeps the shape."""
+
+    def __init__(self, *, last: bool = True) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(6, 5), nn.Linear(5, 5)
+        self.out = nn.Linear(5, 5) if last else None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.second(torch.relu(self.first(x)))
+        return x if self.out is None else self.out(x)
+
+
+VECTORS = images(4, 6)
+
+
+def repeated(**outputs: OutputFit) -> Extraction:
+    given = artifacts(randomized(Repeated()), Repeated(last=False), {"x": VECTORS})
+    job = replace(given[Job], fit=Fit(outputs=outputs))
+    others = (value for kind, value in given._kept.items() if kind is not Job)
+    return Extract().run(Artifacts(job, *others), Silent())
+
+
+def test_a_forgotten_last_layer_that_keeps_the_shape_is_refused_with_the_line_that_states_it():
+    with pytest.raises(MappingError, match="the module ends before Keras does: it gives what Keras layer") as caught:
+        repeated()
+    assert "`fit: outputs: output0: {value: second}`" in str(caught.value)
+    assert caught.value.exit_code == 6
+
+
+def test_a_last_layer_left_out_by_statement_is_a_partial_target():
+    extraction = repeated(output0=OutputFit(value="second"))
+    assert {one.name for one in extraction.plan.unused} == {"out/weight", "out/bias"}
+    assert extraction.not_given == {"output0": "second"}
+    assert [finding.severity for finding in extraction.findings] == ["note"]
+
+
+def test_a_stated_end_that_the_values_contradict_is_an_error():
+    extraction = repeated(output0=OutputFit(value="first"))
+    assert [finding.severity for finding in extraction.findings] == ["error"]
+    assert "what Keras layer first gives, and by its values it does not" in extraction.findings[0].cause
+    with pytest.raises(UsageError, match=r"fit\.outputs\.output0\.value: there is no 'secon'") as caught:
+        repeated(output0=OutputFit(value="secon"))
+    assert "write second" in str(caught.value)
 
 
 def test_an_auxiliary_output_that_the_module_lacks_is_left_over():
