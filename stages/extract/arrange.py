@@ -56,9 +56,9 @@ def close(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
         return bool(torch.equal(ours.to(theirs.dtype), theirs))
     if not theirs.numel():
         return True
-    widest = float((ours - theirs).abs().max())
+    widest = float((ours - theirs).abs_().max())
     if math.isfinite(widest):  # the usual case, in two passes
-        return widest <= CLOSE * float(theirs.abs().max()) + 1e-30
+        return widest == 0.0 or widest <= CLOSE * float(theirs.abs().max()) + 1e-30
     scale = float(theirs.nan_to_num(0.0, 0.0, 0.0).abs().max())
     return bool(torch.allclose(ours, theirs, rtol=0, atol=CLOSE * scale + 1e-30, equal_nan=True))
 

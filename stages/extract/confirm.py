@@ -28,7 +28,8 @@ class Confirmation:
         probe: the reference under it.
         outputs: the module's outputs under it.
         kept: the module's values that were asked for.
-        marks: name of every value of the module → fingerprint.
+        marks: name of every value of the module → fingerprint, and ``probe`` has them likewise; empty where all is
+            confirmed.
         unconfirmed: names of the target's ops that read other values than their counterpart now.
     """
 
@@ -40,8 +41,16 @@ class Confirmation:
 
 
 def confirm(reference: Reference, found: Found, keep: set[str]) -> Confirmation:
-    """Run both modules again under the alignment found; ``keep`` names the values of the user's module to be kept."""
-    probed = reference.probed(found.reading, WIDE, found.probe.rows)
+    """Run both modules again under the alignment found; ``keep`` names the values of the user's module to be kept.
+
+    Fingerprints, as dear as all the rest, are made in a further run where something is not confirmed.
+    """
+    second = _run(reference, found, keep, marked=False)
+    return _run(reference, found, keep, marked=True) if second.unconfirmed else second
+
+
+def _run(reference: Reference, found: Found, keep: set[str], *, marked: bool) -> Confirmation:
+    probed = reference.probed(found.reading, WIDE, found.probe.rows, marked=marked)
     replay = found.alignment.replay(probed)
     unconfirmed: set[str] = set()
 
@@ -57,7 +66,8 @@ def confirm(reference: Reference, found: Found, keep: set[str]) -> Confirmation:
     marks: dict[str, npt.NDArray[np.float64]] = {}
 
     def watch(name: str, value: torch.Tensor) -> None:
-        marks[name] = fingerprint(value)
+        if marked:
+            marks[name] = fingerprint(value)
         if name in keep:
             kept[name] = value.clone()
 

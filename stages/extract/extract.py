@@ -71,7 +71,10 @@ class Extract:
         refuse_wrong_hints(mapping, plan, evidence, job.module_source)
         progress.step("confirming on a second probe")
         inner = _reference_values(graph, reference, found.probe.kept)
-        candidates = layer_candidates(inner, found.alignment.marks)
+        wanted = {name: reference.places[name] for name in inner}
+        candidates = layer_candidates(
+            wanted, reference.reading, found.probe.marks, found.reading, found.alignment.marks
+        )
         second = confirm(reference, found, {node for nodes in candidates.values() for node in nodes})
         wide = _reference_values(graph, reference, second.probe.kept)
         values = {name: Twice(value, wide[name]) for name, value in inner.items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -41,13 +42,16 @@ class ProbedOp:
         op: the op.
         read: its input in canonical form.
         given: the random numbers that stand for its whole output.
-        mark: fingerprint of ``read``.
     """
 
     op: Op
     read: torch.Tensor
     given: torch.Tensor
-    mark: npt.NDArray[np.float64]
+
+    @cached_property
+    def mark(self) -> npt.NDArray[np.float64]:
+        """Fingerprint of ``read``."""
+        return fingerprint(self.read)
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Probe:
 
     Attributes:
         ops: name → ProbedOp, in execution order.
-        marks: name of every value → fingerprint.
+        marks: name of every value → fingerprint; empty where they were not asked for.
         kept: the values asked for, by name.
         outputs: the module's outputs.
         rows: key of the user's module → the rows of that table that it reads, where the reference has none of its size.
@@ -88,6 +92,7 @@ def probe(
     keep: frozenset[str],
     constant: frozenset[str],
     identity: Callable[[Op], object],
+    marked: bool,
 ) -> Probe:
     """Run the reference under the probe.
 
@@ -100,6 +105,7 @@ def probe(
         keep: names of values to keep.
         constant: names of ops that hold constants only (a LayerNormalization without scale and center): glue.
         identity: what an op does, weights included; two calls of one identity on one input give one output.
+        marked: whether fingerprints are asked for.
     """
     ops: dict[str, ProbedOp] = {}
     alike: dict[object, list[ProbedOp]] = {}
@@ -116,12 +122,13 @@ def probe(
         again = next((probed for probed in earlier if torch.equal(probed.read, read)), None)
         whole = call.op.whole_output_shape(call.output_shape)
         given = again.given if again else random_values(whole, spread, seed + 1 + len(ops))
-        ops[call.op.name] = ProbedOp(call.op, read, given, fingerprint(read))
+        ops[call.op.name] = ProbedOp(call.op, read, given)
         earlier.append(ops[call.op.name])
         return call.op.finish(given, call.output_shape)
 
     def watch(name: str, value: torch.Tensor) -> None:
-        marks[name] = fingerprint(value)
+        if marked:
+            marks[name] = fingerprint(value)
         if name in keep:
             kept[name] = value.clone()
 

@@ -17,7 +17,7 @@ from ..keras_layers import layer_paths
 from ..plan import Array, Recipe
 from ..torch_graph import PARAMETER, Op, Reading, Rows, Slot, as_tensor, read
 from .probe import NARROW, Probe, Spread, probe, random_values
-from .tables import held_rows, looked_up_by_position
+from .tables import entering_glue, held_rows
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,13 @@ class Reference:
         """Keras' inputs as the imported module takes them."""
         return _arguments(self.ports, inputs)
 
-    def probed(self, target: Reading, spread: Spread, rows: Mapping[str, Rows]) -> Probe:
+    def probed(self, target: Reading, spread: Spread, rows: Mapping[str, Rows], *, marked: bool = True) -> Probe:
         """The imported module under the probe; ops of constants only are ops where ``target`` has a counterpart.
 
         A parameter is an operand of its own call on both sides, or enters glue on both. ``rows``: those that ``target``
         reads of its tables.
         """
-        target.take_as_glue(looked_up_by_position(target, self.reading, rows))
+        target.take_as_glue(entering_glue(target, self.reading, rows))
         self.reading.take_as_glue(_taken_otherwise(self.reading, target, rows))
         target.take_as_glue(_taken_otherwise(target, self.reading, {}))
         probed = probe(
@@ -88,6 +88,7 @@ class Reference:
             keep=frozenset(self.places.values()),
             constant=self._constant(target),
             identity=self._identity,
+            marked=marked,
         )
         return replace(probed, rows=rows)
 
@@ -136,7 +137,9 @@ def read_reference(job: Job, graph: NormalizedGraph, imported: ImportedModule) -
     """Read the imported module on the probe's inputs."""
     samples = {name: array[: graph.batch or job.probe_samples] for name, array in job.inputs.items()}
     masked = _masked(job)
-    reading = read(imported.module, _arguments(graph.inputs, _inputs(samples, NARROW, job.seed, masked=masked)))
+    reading = read(
+        imported.module, _arguments(graph.inputs, _inputs(samples, NARROW, job.seed, masked=masked)), ours=True
+    )
     ids = _ids(reading, graph.inputs)
     places = _places(imported, reading)
     names = tuple(port.name for port in graph.outputs)

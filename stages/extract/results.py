@@ -9,14 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from ..base import AlignedLayer, Boundary, Port
 from ..plan import Array, Move, apply_moves
 from ..torch_graph import Reading
 from .arrange import close, moves_between
-from .fingerprint import MarkIndex, fingerprint
+from .fingerprint import MarkIndex, Marks
 
 
 @dataclass(frozen=True)
@@ -31,9 +30,15 @@ class Twice:
         if (self.narrow.dtype == torch.bool) != (wanted.narrow.dtype == torch.bool):
             return None
         moves = moves_between(self.narrow, wanted.narrow)
-        if moves is None or not close(torch.from_numpy(np.array(apply_moves(moves, self.wide.numpy()))), wanted.wide):
+        if moves is None or not close(_moved(moves, self.wide), wanted.wide):
             return None
         return moves
+
+
+def _moved(moves: Sequence[Move], value: torch.Tensor) -> torch.Tensor:
+    """A view where it can be: torch takes no negative strides."""
+    moved = apply_moves(moves, value.numpy())
+    return torch.from_numpy(moved if min(moved.strides, default=0) >= 0 else moved.copy())
 
 
 def as_keras(port: Port, narrow: torch.Tensor, wide: torch.Tensor) -> Twice:
@@ -46,11 +51,25 @@ def as_keras(port: Port, narrow: torch.Tensor, wide: torch.Tensor) -> Twice:
 
 
 def layer_candidates(
-    wanted: Mapping[str, torch.Tensor], marks: Mapping[str, npt.NDArray[np.float64]]
+    wanted: Mapping[str, str], reference: Reading, theirs: Marks, reading: Reading, ours: Marks
 ) -> dict[str, list[str]]:
-    """Boundary name → names of the module's values that hold the same elements under the first probe."""
-    names, index = list(marks), MarkIndex(list(marks.values()))
-    return {boundary: [names[i] for i in index.matching(fingerprint(value))] for boundary, value in wanted.items()}
+    """Boundary name → names of the module's values that hold the same elements under the first probe.
+
+    ``wanted`` names the reference's. What the same operator makes comes first: where a few numbers are all positive, a
+    ReLU gives what it reads.
+    """
+    names, index = list(ours), MarkIndex(list(ours.values()))
+    found = {boundary: [names[i] for i in index.matching(theirs[name])] for boundary, name in wanted.items()}
+    for boundary, name in wanted.items():
+        operator = operator_at(reference, name)
+        found[boundary].sort(key=lambda each: operator_at(reading, each) != operator)
+    return found
+
+
+def operator_at(reading: Reading, name: str) -> str:
+    """What makes a value: an op's kind, or an operator of glue; "" for an input."""
+    op, glue = reading.ops.get(name), reading.glue.get(name)
+    return op.kind if op else glue.operator if glue else ""
 
 
 def place_layers(

@@ -62,6 +62,18 @@ FOUND = {
     "a PReLU by channel is no arithmetic": Architecture(
         inputs=(((3, 6, 2), "float32"),), steps=(Step("PReLU", {"shared_axes": [1, 2]}, (0,)),), outputs=(1,)
     ),
+    "a ReLU of numbers that are all positive under the probes": Architecture(
+        inputs=(((3,), "int32"),),
+        steps=(
+            Step("Embedding", {"input_dim": 5, "output_dim": 3}, (0,)),
+            Step("Add", {}, (1, 1)),
+            Step("GlobalAveragePooling1D", {"keepdims": True}, (2,)),
+            Step("GlobalMaxPooling1D", {"keepdims": False}, (1,)),
+            Step("Concatenate", {"axis": 1}, (3, 1)),
+            Step("Activation", {"activation": "relu"}, (4,)),
+        ),
+        outputs=(5, 6),
+    ),
     "an order of features passes through a LayerNormalization": Architecture(
         inputs=(((3, 2), "float32"),),
         steps=(
