@@ -27,21 +27,37 @@ def tables_read(
     keys = {
         slot.key
         for op in reading.ops.values()
-        if op.kind in ("embedding", PARAMETER) and op.signature not in counterparts
         for slot in op.slots.values()
+        if (op.kind in ("embedding", PARAMETER) and op.signature not in counterparts) or _is_part(op)
     }
     return rows_read(working_copy(module), inputs, keys) if keys else {}
 
 
-def looked_up_by_position(target: Reading, reference: Reading, rows: Mapping[str, Rows]) -> list[str]:
-    """Lookups that the reference has not, at the same positions in every sample: their tables enter glue."""
+def entering_glue(target: Reading, reference: Reading, rows: Mapping[str, Rows]) -> list[str]:
+    """Operations whose table enters glue instead, where it is a counterpart as a whole.
+
+    1. Lookups that the reference has not, at the same positions in every sample.
+    2. Elementwise ones that take a slice of a table of which nothing else is read.
+    """
     counterparts = {op.signature for op in reference.ops.values()}
-    return [
-        name
-        for name, op in target.ops.items()
-        if op.kind == "embedding" and op.signature not in counterparts
-        if (read := rows.get(op.slots["weight"].key)) is not None and read.alike
-    ]
+    found = []
+    for name, op in target.ops.items():
+        if len(op.slots) != 1:
+            continue
+        (slot,) = op.slots.values()
+        read = rows.get(slot.key)
+        if read is None or not read.alike:
+            continue
+        lookup = op.kind == "embedding" and op.signature not in counterparts
+        sliced = _is_part(op) and slot.section is not None and slot.section[1:] == (read.start, read.stop)
+        if lookup or sliced:
+            found.append(name)
+    return found
+
+
+def _is_part(op: Op) -> bool:
+    """Whether an elementwise operation takes rows of its operand's table, not all of it."""
+    return op.is_elementwise and any(slot.section is not None for slot in op.slots.values())
 
 
 def always_one_row(op: Op, rows: Mapping[str, Rows]) -> bool:
