@@ -106,6 +106,8 @@ class Pair:
         told: applies what the findings told to the module: after it there are notes at most, and it is verified.
         kept: keys for which Keras has nothing: constants of the module's own.
         differs: the module computes something else: refused with exit code 7; the words are of the refusal (the place).
+        gammas: from what to what they are drawn; in a residual network of a hundred layers small, as training leaves
+            them: with others rounding errors grow past every tolerance.
         tolerance: of the outputs on fresh inputs, relative to the largest; by default torchgraft's own.
     """
 
@@ -120,4 +122,5 @@ class Pair:
     told: Callable[[torch.nn.Module], None] | None = None
     kept: tuple[str, ...] = ()
     differs: tuple[str, ...] = ()
+    gammas: tuple[float, float] = (0.6, 1.4)
     tolerance: float = 1e-4

@@ -80,6 +80,7 @@ PAIRS = (
         keras_applications("ResNet101"),
         lambda: transformers((3, 4, 23, 3), 1000),
         full=True,
+        gammas=(0.2, 0.6),
         findings=FOUND,
         told=told,
     ),

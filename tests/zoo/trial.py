@@ -39,7 +39,7 @@ class Trial:
     @cached_property
     def keras(self) -> keras.Model:
         model = self.pair.keras()
-        return random_weights(model, self.pair.inputs(model, 16, SEED))
+        return random_weights(model, self.pair.inputs(model, 16, SEED), gammas=self.pair.gammas)
 
     @cached_property
     def module(self) -> torch.nn.Module:

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from zoo.pair import Arrays
 
 
-def random_weights(model: keras.Model, inputs: Arrays, seed: int = 0) -> keras.Model:
+def random_weights(
+    model: keras.Model, inputs: Arrays, seed: int = 0, gammas: tuple[float, float] = (0.6, 1.4)
+) -> keras.Model:
     """``model`` with every floating weight drawn anew, by its name, and moving statistics near those of ``inputs``.
 
     Kernels have twice the variance that would keep the activations' (He et al. 2015): a ReLU takes half of it. What
@@ -28,7 +30,7 @@ def random_weights(model: keras.Model, inputs: Arrays, seed: int = 0) -> keras.M
         if id(variable) in fixed or not str(variable.dtype).startswith("float"):
             continue
         if "variance" in name or "gamma" in name or name == "scale":
-            values = random.uniform(0.6, 1.4, shape)
+            values = random.uniform(*(gammas if "gamma" in name else (0.6, 1.4)), shape)
         elif len(shape) < 2 or "bias" in name or "beta" in name or "mean" in name:
             values = random.normal(0.0, 0.2, shape)
         elif "embedding" in name:
