@@ -29,6 +29,7 @@ from .pairs import AS_IT_IS, Alignment, Match, Pair, given, reads_as
 from .probe import Probe
 from .reference import Reference
 from .repair import Choices, Group, Trial, choices_before, trials
+from .settings import differing_settings
 from .stated import Stated
 from .structure import downstream
 from .tables import always_one_row
@@ -39,7 +40,12 @@ PATIENCE = 8
 TRIALS, REACHED = 800, 400
 NOTHING_STATED = Stated()
 #: What a choice between equal candidates rests on, as evidence calls it.
-DECIDED_BY = {"the structure that follows": "structure", "name": "names", "a hint": "hint"}
+DECIDED_BY = {
+    "the structure that follows": "structure",
+    "its settings": "structure",
+    "name": "names",
+    "a hint": "hint",
+}
 #: So many biases that Keras has not are tried as zeros.
 ZEROS = 8
 #: A name decides only where it is so alike, and no other is half as much.
@@ -247,16 +253,15 @@ class _Attempt:
         return Pair(op, match, True, evidence, rivals, DECIDED_BY.get(reason, "values"), equals)
 
     def _choose(self, op: Op, matches: Sequence[Match], equals: tuple[str, ...]) -> tuple[Match, str, Sequence[Match]]:
-        """One of several that fit, by what follows, by a hint, by name, by order; and those it is a guess among."""
+        """One of several that fit, by structure, by a hint, by name, by order; and those it is a guess among."""
         if len(matches) == 1:
             return matches[0], "", []
         for match in matches:
             if self._chosen.get(op.name) == match.references[0].name:
                 return match, "what follows in the graph", []
-        nearest = [self._agreement(op, match.references[0]) for match in matches]
-        alike = [match for match, depth in zip(matches, nearest, strict=True) if depth == max(nearest)]
+        alike, reason = self._fitting(op, matches)
         if len(alike) == 1:
-            return alike[0], "the structure that follows", []
+            return alike[0], reason, []
         for match in alike:
             if self._stated.hints(op, self._candidates.variables_of(match.references[0])):
                 return match, "a hint", alike
@@ -267,6 +272,15 @@ class _Attempt:
                 if match.references[0].name == equals[pattern[place % len(pattern)]] and match.part is None:
                     return match, "what has fitted elsewhere", alike
         return *self._by_name(op, alike), alike
+
+    def _fitting(self, op: Op, matches: Sequence[Match]) -> tuple[list[Match], str]:
+        """Those that the structure leaves, and what of it has decided where that is one."""
+        nearest = [self._agreement(op, match.references[0]) for match in matches]
+        alike = [match for match, depth in zip(matches, nearest, strict=True) if depth == max(nearest)]
+        if len(alike) == 1:
+            return alike, "the structure that follows"
+        settled = [match for match in alike if not differing_settings(op, match.references[0])]
+        return settled or alike, "its settings"
 
     def _by_name(self, op: Op, alike: Sequence[Match]) -> tuple[Match, str]:
         """The one whose layer is called as ``op`` is, where that is clear; else the first."""

@@ -112,7 +112,8 @@ class Op:
             shapes = {"size": (math.prod(shapes["value"]),)}
         if self.is_elementwise and self.feature_axis is None:
             shapes |= {"axes": (len(shapes["operand"]),)}
-        return (self.kind, tuple(sorted(shapes.items())), self.hyper.get("groups", 1))
+        groups = 1 if self.kind == "group_norm" else self.hyper.get("groups", 1)  # which leave its weights as they are
+        return (self.kind, tuple(sorted(shapes.items())), groups)
 
     @property
     def family(self) -> tuple[object, ...]:

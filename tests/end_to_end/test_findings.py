@@ -257,6 +257,26 @@ FAULTS = (
         "behind F.pad(x, (1, 1, 1, 1), value=0.0) (they differ on large or negative values only)",
         "write F.pad(x, (1, 1, 1, 1), value=0.0) before it, and pass padding=(0, 0)",
     ),
+    Fault(
+        "another number of groups",
+        on_images(conv(), layers.GroupNormalization(2, epsilon=1e-5, name="norm")),
+        convolutions(SAME, nn.GroupNorm(4, 4)),
+        convolutions(SAME, nn.GroupNorm(2, 4)),
+        "1",
+        "norm",
+        "1.num_groups is 4, Keras has 2",
+        "use nn.GroupNorm(2, 4)",
+    ),
+    Fault(
+        "every channel by itself for groups",
+        on_images(conv(), layers.GroupNormalization(2, epsilon=1e-5, name="norm")),
+        convolutions(SAME, nn.InstanceNorm2d(4, affine=True)),
+        convolutions(SAME, nn.GroupNorm(2, 4)),
+        "1",
+        "norm",
+        "1.num_groups is 4, Keras has 2",
+        "use nn.GroupNorm(2, 4)",
+    ),
 )
 
 

@@ -18,7 +18,7 @@ from ..pairs import Pair
 from .blame import chain, counterparts, culprits
 from .context import Context
 from .departed import Departed
-from .geometry import differing_settings
+from .geometry import differing_geometry
 from .missing import missing
 from .padding import padding
 from .replaced import replaced
@@ -64,7 +64,7 @@ def _follows_geometry(context: Context, pair: Pair) -> bool:
     passed = chain(context.found.reading, pair.target.reads, set())
     before = {pair.target.reads, *(read for name in passed for read in glue[name].reads)}
     sources = [pairs[name] for name in before if name in pairs]
-    return any(map(differing_settings, (pair, *sources))) or any(_other_size(context, source) for source in sources)
+    return any(map(differing_geometry, (pair, *sources))) or any(_other_size(context, source) for source in sources)
 
 
 def _other_size(context: Context, pair: Pair) -> bool:

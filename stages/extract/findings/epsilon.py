@@ -7,29 +7,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 from ...base import Finding
+from ..settings import EPSILON, differing_settings, written
 from .context import Context
 
 
 def epsilons(context: Context) -> Iterable[Finding]:
     """A warning for each pair whose ``eps`` differs (float32 rounding of the same number aside)."""
     for pair in context.alignment.pairs.values():
-        ours, theirs = pair.target.hyper.get("eps"), pair.reference.hyper.get("eps")
-        if ours is None or theirs is None or math.isclose(ours, theirs, rel_tol=1e-5):
+        differing = differing_settings(pair.target, pair.reference).get(EPSILON)
+        if differing is None:
             continue
+        ours, theirs = map(written, differing)
         place = pair.target.place or "the module"
         yield Finding(
             severity="warning",
             place=place,
             layer=context.reference.layer_of(pair.reference),
-            cause=f"{place}.eps is {ours:g}, Keras has {_short(theirs)}",
-            fix=f"pass eps={_short(theirs)}",
+            cause=f"{place}.eps is {ours}, Keras has {theirs}",
+            fix=f"pass eps={theirs}",
         )
-
-
-def _short(value: float) -> str:
-    """0.0010000000474974513 → 0.001: ONNX keeps the attribute as float32."""
-    return f"{value:.6g}"

@@ -20,7 +20,7 @@ from ..fingerprint import fingerprint, matching
 from ..partial import stated_end
 from .context import Context
 from .ending import ending
-from .geometry import differing_settings
+from .geometry import differing_geometry
 
 
 def outputs(context: Context) -> Iterable[Finding]:
@@ -94,7 +94,7 @@ def _guessed(context: Context, name: str, fit: OutputFit) -> Iterable[Finding]:
         lacking = _after(context, inner[0])
         cause = f"the module returns what Keras has before {lacking}"
         fix = f"apply {lacking} at the end of forward"
-    elif context.alignment.departures or any(map(differing_settings, context.alignment.pairs.values())):
+    elif context.alignment.departures or any(map(differing_geometry, context.alignment.pairs.values())):
         return  # what differs before it explains it
     elif (finding := ending(context, name, _place(fit))) is not None:
         yield finding

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch_pairs import artifacts, images, randomized
+from torch_pairs import artifacts, extract, images, randomized
 from torchgraft.stages.base import Artifacts, Extraction, Job, Silent
 from torchgraft.stages.errors import MappingError, UsageError
 from torchgraft.stages.extract import Extract
@@ -223,6 +223,51 @@ class TwinHeads(Twins):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         first, second = (self.get_submodule(name)(x) for name in self.names)
         return torch.relu(first) - F.tanh(second)
+
+
+class TwoSettings(nn.Module):
+    """Branches of one shape that are added, alike but for a setting."""
+
+    def __init__(self, *branches: nn.Module, names: tuple[str, str]) -> None:
+        super().__init__()
+        self.names = names
+        for name, branch in zip(names, branches, strict=True):
+            self.add_module(name, branch)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        first, second = (self.get_submodule(name)(x) for name in self.names)
+        return torch.add(torch.relu(first), torch.relu(second))
+
+
+def epsilons(*values: float) -> list[nn.Module]:
+    return [nn.BatchNorm2d(3, eps=eps) for eps in values]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "setting"),
+    [(epsilons(0.5, 0.001), epsilons(0.001, 0.5), "eps"), (epsilons(0.001, 0.5), epsilons(0.001, 0.5), "eps")],
+)
+def test_branches_that_differ_only_in_a_setting_are_told_apart_by_it(
+    ours: list[nn.Module], theirs: list[nn.Module], setting: str
+):
+    reference, module = TwoSettings(*theirs, names=("one", "two")), TwoSettings(*ours, names=("b", "a"))
+    extraction = extract(randomized(reference), module, x=PICTURES)
+    expected = {mine: other for mine, a in zip("ba", ours, strict=True)
+                for other, b in zip(("one", "two"), theirs, strict=True) if a.eps == b.eps}  # fmt: skip
+    assert {key: str(extraction.plan[f"{key}.weight"]) for key in "ab"} == {
+        key: f"{expected[key]}/weight" for key in "ab"
+    }
+    assert extraction.evidence["b.weight"].kind == "structure"
+    assert not extraction.findings
+
+
+def test_where_both_settings_are_wrong_the_epsilons_are_told():
+    reference = TwoSettings(*epsilons(0.001, 0.5), names=("one", "two"))
+    extraction = extract(randomized(reference), TwoSettings(*epsilons(0.1, 0.1), names=("b", "a")), x=PICTURES)
+    assert sorted(finding.fix for finding in extraction.findings if "eps" in finding.fix) == [
+        "pass eps=0.001",
+        "pass eps=0.5",
+    ]
 
 
 def hinted(kind: type[Twins], hints: dict[str, str]) -> Extraction:
