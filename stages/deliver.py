@@ -16,7 +16,10 @@ from .base import Agreement, Comparison, ExportedGraph, Extraction, NormalizedGr
 from .errors import ResourceError
 
 if TYPE_CHECKING:
+    import onnx_ir
     import torch
+
+    from .plan import Array, Recipe
 
 SAFETENSORS = "state_dict.safetensors"
 PICKLE = "state_dict.pt"
@@ -179,10 +182,21 @@ def write_onnx(graph: NormalizedGraph, variables: ExportedGraph, folder: Path) -
     size = 0
     for name, recipe in graph.weights.items():
         value = inputs[name]
-        array = recipe.apply(variables.variables)
-        size += array.nbytes
-        value.const_value = onnx_ir.tensor(array, name=name)
+        value.const_value = _made_when_written(name, recipe, variables.variables)
+        size += value.const_value.nbytes
         model.graph.inputs.remove(value)
         model.graph.initializers[name] = value
     external = ONNX_DATA if size > EXTERNAL_DATA_BYTES else None
     onnx_ir.save(model, folder / ONNX, external_data=external)
+
+
+def _made_when_written(name: str, recipe: Recipe, variables: Mapping[str, Array]) -> onnx_ir.LazyTensor:
+    import numpy as np
+    import onnx_ir
+
+    return onnx_ir.LazyTensor(
+        lambda: onnx_ir.tensor(recipe.apply(variables), name=name),
+        dtype=onnx_ir.DataType.from_numpy(np.dtype(recipe.dtype)),
+        shape=onnx_ir.Shape(recipe.shape),
+        name=name,
+    )

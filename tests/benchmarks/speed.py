@@ -2,8 +2,9 @@
 
     python tests/benchmarks/speed.py [--repeats 15] [--batch 4] [--models ResNet50 …]
 
-Both sides of a ratio run in turn in one process on one thread, and a ratio is median over median. The graphs are run
-as a user would run them: all optimisations of ONNX Runtime, weights inside.
+Both sides of a ratio run in turn in one process on one thread, first the one and then the other first. What is counted
+are seconds of the processor, so that other work on the machine takes no part, and a ratio is the median over the pairs.
+The graphs are run as a user would run them: all optimisations of ONNX Runtime, weights inside.
 
 - **graph**: seconds of the normalised graph over those of what ``tf2onnx.convert.from_function`` makes; at most 1.
 - **module**: seconds of the imported module over those of torchvision's or timm's; at most 1.1.
@@ -39,16 +40,16 @@ LIMITS = {"graph": 1.0, "module": 1.1}
 
 
 def median_ratio(ours: Callable[[], Any], theirs: Callable[[], Any], repeats: int) -> tuple[float, float, float]:
-    """(seconds of ours, of theirs, ratio), after a run of each that does not count."""
+    """(median seconds of ours, of theirs, median ratio), after a run of each that does not count."""
     seconds: dict[Callable[[], Any], list[float]] = {ours: [], theirs: []}
     for number in range(repeats + 1):
-        for run, found in seconds.items():
-            start = time.perf_counter()
+        for run in (ours, theirs) if number % 2 else (theirs, ours):
+            start = time.process_time()
             run()
             if number:
-                found.append(time.perf_counter() - start)
-    first, second = (statistics.median(found) for found in seconds.values())
-    return first, second, first / second
+                seconds[run].append(time.process_time() - start)
+    ratios = (first / second for first, second in zip(seconds[ours], seconds[theirs], strict=True))
+    return statistics.median(seconds[ours]), statistics.median(seconds[theirs]), statistics.median(ratios)
 
 
 def session(proto: bytes | str) -> onnxruntime.InferenceSession:
