@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,9 +73,9 @@ def check_state_dict(state_dict: Mapping[str, torch.Tensor], folder: Path) -> No
     """
     for name, read in ((SAFETENSORS, _from_safetensors), (PICKLE, _from_pickle)):
         for keys in _portions(state_dict):
-            found = read(folder / name, keys)
+            names, found = read(folder / name, keys)
             wrong = [key for key in keys if key not in found or not _same_bits(state_dict[key], found[key])]
-            wrong += sorted(found.keys() - state_dict.keys())
+            wrong += sorted(names - state_dict.keys())
             if wrong:
                 raise ResourceError(
                     f"{name} does not read back what was written, first at {wrong[0]}",
@@ -97,20 +97,21 @@ def _portions(state_dict: Mapping[str, torch.Tensor]) -> Iterator[set[str]]:
     yield keys
 
 
-def _from_safetensors(path: Path, keys: Collection[str]) -> dict[str, torch.Tensor | None]:
-    """These keys, and None for the others that are there."""
+def _from_safetensors(path: Path, keys: set[str]) -> tuple[set[str], dict[str, torch.Tensor]]:
+    """(the keys that are there, the tensors of ``keys``)."""
     from safetensors import safe_open
 
     with safe_open(path, "pt") as file:
-        return {key: file.get_tensor(key) if key in keys else None for key in file.keys()}  # noqa: SIM118 - no dict
+        names = set(file.keys())
+        return names, {key: file.get_tensor(key) for key in keys & names}
 
 
-def _from_pickle(path: Path, _keys: Collection[str]) -> dict[str, torch.Tensor]:
-    """All keys: what is not looked at is not read."""
+def _from_pickle(path: Path, keys: set[str]) -> tuple[set[str], dict[str, torch.Tensor]]:
+    """(the keys that are there, the tensors of ``keys``): what is not looked at is not read."""
     import torch
 
-    found: dict[str, torch.Tensor] = torch.load(path, weights_only=True, mmap=True)
-    return found
+    found = torch.load(path, weights_only=True, mmap=True)
+    return set(found), {key: found[key] for key in keys & set(found)}
 
 
 def _same_bits(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
