@@ -18,7 +18,7 @@ from .absorb import absorptions
 from .confirm import Confirmation, confirm
 from .dtypes import computing_in, in_dtype_of, in_own_dtypes, refuse_overflow
 from .findings import Context, find
-from .guesses import guesses
+from .guesses import guesses, said
 from .make_plan import make_plan
 from .outputs import Placed, Wanted, WantedOutput, place_outputs, sources_of
 from .partial import Ends, compared_ends, ends_of, left_behind, refuse_early_end
@@ -55,6 +55,8 @@ class Extract:
         reference = found.reference
         absorbed = tuple(absorptions(found.alignment, found.reading, reference.reading))
         ends = ends_of(found)
+        choices = tuple(guesses(found, mapping, departed=not ends.values))
+        said(found.alignment, choices)
         plan = make_plan(
             module,
             found.alignment,
@@ -64,7 +66,7 @@ class Extract:
             not_needed={**left_behind(ends, reference), **in_front(found.taken, reference.numbers)},
             allowed=mapping.allowed,
         )
-        evidence = placements(plan, found.alignment, reference)
+        evidence = placements(plan, found.alignment, reference, found.probe, choices)
         plan = in_own_dtypes(plan, own)
         state = plan.view(variables)
         refuse_overflow(plan, variables, state, job.module_source)
@@ -108,7 +110,7 @@ class Extract:
                     kept=frozenset(left.name for left in plan.unmatched),
                     layers={} if job.model is None else layer_paths(job.model),
                     stated_ends=frozenset(fit.value for fit in job.fit.outputs.values() if fit.value),
-                    guesses=tuple(guesses(found, mapping, departed=not ends.values)),
+                    guesses=choices,
                 )
             ),
             evidence=evidence,

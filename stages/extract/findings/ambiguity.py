@@ -2,6 +2,7 @@
 
 1. They are interchangeable: the module computes the same function whichever way. A note.
 2. The module departs whichever is taken: the choice is a guess, made by name or by order. A warning.
+3. There are too many such choices to try each: a note; the comparison of the outputs tells whether it was right.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ...base import Finding
+from ..guesses import INTERCHANGEABLE, OPEN, UNTRIED
 from .context import Context
 
 
 def ambiguities(context: Context) -> Iterable[Finding]:
     """The keys, the candidates, and the hint that settles it."""
-    for guess in context.guesses:
+    for guess in (each for each in context.guesses if each.is_open):
         reference = context.reference
         layers = [reference.layer_of(reference.reading.ops[name]) for name in guess.rivals]
         taken = reference.layer_of(guess.pair.reference)
@@ -22,12 +24,14 @@ def ambiguities(context: Context) -> Iterable[Finding]:
         place = guess.pair.target.place or "the module"
         candidates = ", ".join(dict.fromkeys(layers))
         by = {"names": "by its name"}.get(guess.pair.decided_by, "by the order of execution")
-        if guess.interchangeable:
-            cause = f"{keys} may be {taken} or {candidates}: the function is the same; {taken} was taken {by}"
-        else:
-            cause = f"{keys} may be {taken} or {candidates}: both read the same values; {taken} was taken {by}"
+        why = {
+            INTERCHANGEABLE: "the function is the same",
+            OPEN: "both read the same values",
+            UNTRIED: "both read the same values, and the other way was not tried",
+        }[guess.outcome]
+        cause = f"{keys} may be {taken} or {candidates}: {why}; {taken} was taken {by}"
         hint = f'hints: {{"{place}": "{taken}"}}'
         others = " or ".join(f'"{layer}"' for layer in dict.fromkeys(layers))
         yield Finding(
-            "note" if guess.interchangeable else "warning", place, taken, cause, f"settle it by `{hint}`, or {others}"
+            "warning" if guess.outcome == OPEN else "note", place, taken, cause, f"settle it by `{hint}`, or {others}"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch_pairs import artifacts, extract, images, randomized
 from torchgraft.stages.base import Artifacts, Extraction, Job, Silent
 from torchgraft.stages.errors import MappingError, UsageError
 from torchgraft.stages.extract import Extract
+from torchgraft.stages.extract.guesses import TRIED
 from torchgraft.stages.fit import Fit, OutputFit
 from torchgraft.stages.hints import Hint
 
@@ -321,7 +323,55 @@ def test_the_candidates_that_lost_are_kept_with_the_reason():
             return second(F.pad(torch.relu(first(x)), (0, 2)))
 
     (lost,) = hinted(Deep, {}).evidence["a.weight"].lost
-    assert lost.reason == "the same kind and shape; reads other values"
+    assert re.fullmatch(
+        r"the same kind and shape; reads other values: their sums, in any order, are [\d.]+ % apart", lost.reason
+    )
+
+
+def test_candidates_that_lost_say_which_setting_which_shape_or_whose_they_are():
+    class Three(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two, self.three = nn.Linear(6, 4), nn.Linear(6, 4), nn.Linear(6, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.cat([torch.relu(self.one(x)), torch.tanh(self.two(x)), self.three(x)], 1)
+
+    lost = {
+        one.layer: one.reason for one in extract(randomized(Three()), Three(), x=VECTORS).evidence["one.weight"].lost
+    }
+    assert lost["three"] == "reads the same; it gives 5 features, the module's 4"
+    assert "what follows tells that it is two" in lost["two"] or "outputs are not Keras'" in lost["two"]
+    reference, module = (TwoSettings(*epsilons(0.001, 0.5), names=names) for names in (("one", "two"), ("b", "a")))
+    (lost_by_eps,) = extract(randomized(reference), module, x=PICTURES).evidence["b.weight"].lost
+    assert lost_by_eps.reason == "reads the same; its eps is 0.5, the module's 0.001"
+
+
+def test_what_is_interchangeable_is_said_in_the_plan_and_with_the_candidate():
+    extraction = hinted(Twins, {})
+    assert "interchangeable with the other: the function is the same" in extraction.plan["a.weight"].evidence[0]
+    (lost,) = extraction.evidence["a.weight"].lost
+    assert lost.reason == "reads the same; interchangeable: the function is the same; decided by the order of execution"
+    assert "interchangeable" not in " ".join(hinted(TwinHeads, {}).plan["a.weight"].evidence)
+
+
+def test_of_many_equal_branches_those_that_were_not_tried_are_named():
+    class Many(nn.Module):
+        def __init__(self, count: int = 24) -> None:
+            super().__init__()
+            self.all = nn.ModuleList(nn.Linear(6, 4) for _ in range(count))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            pairs = zip(self.all[::2], self.all[1::2], strict=True)
+            return torch.cat(
+                [torch.relu(one(x * n)) + torch.relu(two(x * n)) for n, (one, two) in enumerate(pairs, 1)], 1
+            )
+
+    extraction = extract(randomized(Many()), Many(), x=VECTORS)
+    assert len(extraction.findings) == 12
+    untried = [finding for finding in extraction.findings if "the other way was not tried" in finding.cause]
+    assert len(untried) == 12 - TRIED
+    assert all(finding.severity == "note" and "hints:" in finding.fix for finding in untried)
 
 
 def test_a_hint_that_values_contradict_is_not_followed():
