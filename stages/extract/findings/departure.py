@@ -36,9 +36,10 @@ def departures(context: Context) -> Iterable[Finding]:
         if _follows_geometry(context, pair):
             continue
         for start in _parted(context, pair):
-            if not start or start not in told:
-                told.add(start)
-                yield _finding(context, pair, start)
+            if start and (start in told or told & set(chain(context.found.reading, start, set()))):
+                continue  # glue alone leads there: where few elements differ, a value on the way may look like Keras'
+            told.add(start)
+            yield _finding(context, pair, start)
     for op in context.alignment.unplaced:
         if any(slot.key in context.kept for slot in op.slots.values()):
             continue  # the module's own constant: the summary lists it, and what follows was aligned with it
