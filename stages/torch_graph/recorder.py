@@ -11,7 +11,7 @@ import inspect
 import operator
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -187,7 +187,7 @@ class _Recorder(Calls):  # type: ignore[no-untyped-call]
         self.graph.output(tuple(self._node_of(value) for value in results))
 
     def _placeholder(self, name: str, tensor: torch.Tensor) -> fx.Node:
-        with self.graph.inserting_before(self._first):
+        with self.graph.inserting_before(self._first) if self._first else nullcontext():  # without one: behind all
             node = self.graph.placeholder(name)
         return self._bind(tensor, node)
 

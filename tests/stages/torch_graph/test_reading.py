@@ -303,6 +303,15 @@ def test_a_module_is_a_graph_where_no_value_decides_what_it_calls(kind: type[nn.
         torch.testing.assert_close(made, kind.forward(copy.deepcopy(other), values.clone()))
 
 
+def test_inputs_stand_in_the_order_of_the_signature() -> None:
+    class Two(nn.Module):
+        def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+            return right - left
+
+    reading = read(Two(), (torch.rand(2), torch.rand(2)))
+    assert list(reading.places)[:2] == ["left", "right"]
+
+
 class SkipsMasks(nn.Module):
     """Leaves a mask out where it hides nothing, but not while it is traced, as transformers does."""
 
