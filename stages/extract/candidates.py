@@ -3,7 +3,7 @@
 1. One op with the same output.
 2. Several ops that read the same, their outputs joined (a fused projection).
 3. A part of one op (a projection that Keras has fused).
-4. Two ops whose inputs are joined: the sum of their outputs.
+4. Two ops whose inputs are joined: the sum of their outputs, or a part of it (a gate of [x, h]).
 5. Several calls of one layer at once, their samples one after the other or side by side (a siamese encoder).
 6. A parameter that enters glue reads nothing: any of its size, and what follows decides.
 """
@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..torch_graph import CONVOLUTIONS, PARAMETER, Op
+from ..torch_graph import CONVOLUTIONS, PARAMETER, TRANSPOSED, Op
 from .arrange import Arrangement, arrangement, as_rows, close
 from .fingerprint import MarkIndex, fingerprint
 from .holdings import Holdings
-from .pairs import Match, ways_together
+from .pairs import AS_IT_IS, Match, ways_together
 from .probe import Probe, ProbedOp
 from .reference import Reference
 from .tables import held_rows
@@ -92,7 +92,7 @@ class Candidates:
         smaller = [(each, order) for each, order in free if output_size(each) < size]
         bigger = [(each, order) for each, order in alike if output_size(each) > size]
         made = [*_joined(smaller, size), *_parts(bigger, size, held)]
-        return made if made or alike or op.kind != "linear" else list(self._sums(op, read, held))
+        return made if made or alike or op.kind in TRANSPOSED else list(self._sums(op, read, held, first))
 
     def _again(self, first: Match, alike: Sequence[tuple[Op, Arrangement]], held: Holdings) -> list[Match] | None:
         """A further call of a key: the calls of the same variables, in the same order.
@@ -163,21 +163,39 @@ class Candidates:
                 (first, order), *others = found
                 yield Match((first,), order, further=tuple(each for each, _ in others), axis=axis)
 
-    def _sums(self, op: Op, read: torch.Tensor, held: Holdings) -> Iterator[Match]:
-        """Two linear ops that give as much, whose inputs stand one after the other in what ``op`` reads."""
+    def _sums(self, op: Op, read: torch.Tensor, held: Holdings, first: Match | None) -> Iterator[Match]:
+        """Two such ops, whose inputs stand one after the other in what ``op`` reads; it gives their sum, or a part.
+
+        ``first`` is what an earlier call of its key is: the same then, or nothing.
+        """
         rows, size = as_rows(op, read), output_size(op)
-        widths = {family[1][0] for family in self._index if family[0] == "linear" and len(family[1]) == 1}  # type: ignore[index, arg-type]
+        kernel = op.slots["weight"].shape[2:]
+        widths = {shape[0] for kind, shape, *_ in self._index if kind == op.kind and tuple(shape[1:]) == kernel}  # type: ignore[index, misc]
         for left in sorted(width for width in widths if rows.shape[1] - width in widths):
             halves = (rows[:, :left], rows[:, left:])
-            found = [list(self._reads(half, size, held)) for half in halves]
+            found = [list(self._reads(op, half, size)) for half in halves]
             for pair in itertools.product(*found):
-                if pair[0].name != pair[1].name:
-                    yield Match(pair, Arrangement(), sums=True)
+                if pair[0].name != pair[1].name and output_size(pair[0]) == output_size(pair[1]):
+                    yield from self._added(pair, size, held, first)
 
-    def _reads(self, rows: torch.Tensor, size: int, held: Holdings) -> Iterator[Op]:
-        for each in self._index["linear", (rows.shape[1],)].matching(fingerprint(rows), counted=True):
-            fits = output_size(each.op) == size and held.is_free(each.op.name)
-            if fits and close(as_rows(each.op, each.read), rows):
+    def _added(self, pair: tuple[Op, Op], size: int, held: Holdings, first: Match | None) -> Iterator[Match]:
+        whole = output_size(pair[0])
+        if first is not None and first.sums:
+            ours = [self.variables_of(each) for each in pair]
+            if ours == [self.variables_of(each) for each in first.references]:
+                yield Match(pair, Arrangement(), first.order, first.part, sums=True)
+        elif whole > size:
+            found = [{match.part or () for match in _parts([(each, AS_IT_IS)], size, held)} for each in pair]
+            for part in sorted(set.intersection(*found)):
+                yield Match(pair, Arrangement(), part=(part[0], part[1]), sums=True)
+        elif all(held.is_free(each.name) for each in pair):
+            yield Match(pair, Arrangement(), sums=True)
+
+    def _reads(self, op: Op, rows: torch.Tensor, size: int) -> Iterator[Op]:
+        """Those of ``op``'s kind and kernel that read ``rows`` and give as much, or more."""
+        index = self._index.get((op.kind, (rows.shape[1], *op.slots["weight"].shape[2:])))
+        for each in [] if index is None else index.matching(fingerprint(rows), counted=True):
+            if output_size(each.op) >= size and close(as_rows(each.op, each.read), rows):
                 yield each.op
 
 

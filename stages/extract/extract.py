@@ -23,7 +23,7 @@ from .make_plan import make_plan
 from .outputs import Placed, Wanted, WantedOutput, place_outputs, sources_of
 from .partial import Ends, compared_ends, ends_of, left_behind, refuse_early_end
 from .placements import placements
-from .preprocessing import fronts, in_front, untrained
+from .preprocessing import computed, fronts, in_front, untrained
 from .reference import Reference, read_reference
 from .results import Twice, as_keras, layer_candidates, place_layers
 from .search import Found, search
@@ -50,7 +50,7 @@ class Extract:
         reference = read_reference(job, graph, imported)
         progress.step("aligning the modules")
         mapping = stated_of(job, list(module.state_dict()), list(variables))
-        before = fronts(reference, graph.boundaries, untrained(job))
+        before = fronts(reference, graph.boundaries, untrained(job), computed(job))
         found = search(module, reference, graph.outputs, before, stated=job.fit, mapping=mapping)
         reference = found.reference
         absorbed = tuple(absorptions(found.alignment, found.reading, reference.reading))

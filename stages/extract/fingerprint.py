@@ -18,6 +18,7 @@ SAME = 1e-5
 
 def fingerprint(value: torch.Tensor) -> npt.NDArray[np.float64]:
     """(count, sum, sum of squares, sum of cubes); NaN read as 0, infinity as 3: padding with it is none with zeros."""
+    value = torch.view_as_real(value) if value.is_complex() else value
     flat = value.detach().reshape(-1)
     sums = _sums(flat if flat.is_floating_point() else flat.float())
     if not np.isfinite(sums).all():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,20 +55,44 @@ def untrained(job: Job) -> frozenset[str]:
     return frozenset(path for path, variable in variable_paths(job.model).items() if not variable.trainable)
 
 
-def fronts(reference: Reference, boundaries: Sequence[Boundary], fixed: frozenset[str]) -> tuple[Front, ...]:
+def computed(job: Job) -> frozenset[str]:
+    """Paths of the variables that still hold what a formula gave (the waves of a Fourier transform)."""
+    if job.model is None:
+        return frozenset()
+    from ..keras_layers import layer_paths
+
+    return frozenset(
+        f"{path}/{variable.name}"
+        for path, layer in layer_paths(job.model).items()
+        if type(layer).__name__ == "STFTSpectrogram"
+        for variable, fresh in zip(layer.weights, _anew(layer).weights, strict=True)
+        if np.array_equal(variable, fresh)
+    )
+
+
+def _anew(layer: Any) -> Any:
+    made = type(layer).from_config(layer.get_config())
+    made.build_from_config(layer.get_build_config())
+    return made
+
+
+def fronts(
+    reference: Reference, boundaries: Sequence[Boundary], fixed: frozenset[str], formulas: frozenset[str] = frozenset()
+) -> tuple[Front, ...]:
     """The values in front of the first trained layers, as Keras computes them one after the other.
 
     Args:
         reference: the imported module.
         boundaries: the values of Keras' layers, in execution order.
         fixed: paths of the variables that nobody trained.
+        formulas: of those that a formula gives.
     """
     reading = reference.reading
     inputs = [name for name, place in reading.places.items() if place.startswith("input ")]
     names = dict(zip(inputs, (port.name for port in reference.ports), strict=False))
     made: dict[str, tuple[frozenset[str], frozenset[str]]] = {name: (frozenset({name}), frozenset()) for name in inputs}
     for name in reading.places:
-        reads, held = _plain_step(reference, name, fixed)
+        reads, held = _plain_step(reference, name, fixed, formulas)
         if name not in made and reads and all(read in made for read in reads):
             made[name] = (
                 frozenset().union(*(made[read][0] for read in reads)),
@@ -76,13 +101,16 @@ def fronts(reference: Reference, boundaries: Sequence[Boundary], fixed: frozense
     return tuple(_fronts(reference, boundaries, made, names))
 
 
-def _plain_step(reference: Reference, name: str, fixed: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
+def _plain_step(
+    reference: Reference, name: str, fixed: frozenset[str], formulas: frozenset[str]
+) -> tuple[tuple[str, ...], frozenset[str]]:
     """(the values that ``name`` is made of, the variables that it is made with); none where somebody trained these."""
     reading = reference.reading
     op, glue = reading.ops.get(name), reading.glue.get(name)
     if op is not None:
         held = reference.variables_of(op)
-        return ((op.reads,), held) if is_elementwise(op) and held <= fixed else ((), frozenset())
+        is_plain = (is_elementwise(op) and held <= fixed) or (held and held <= formulas)
+        return ((op.reads,), held) if is_plain else ((), frozenset())
     if glue is None:
         return (), frozenset()
     held = frozenset().union(*(reference.variables_of(reading.ops[parameter]) for parameter in glue.parameters))

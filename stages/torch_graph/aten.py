@@ -56,12 +56,32 @@ def _convolution(op: Op, call: Call) -> Op:
         pads = tuple((whole // 2, whole - whole // 2) for whole in total)
     else:
         pads = tuple((pad, pad) for pad in _each(padding, len(kernel)))
+    if flat := _flat_axes(call, kernel, pads):
+        return convolution(_without(replace(op, hyper={**hyper, "padding": pads}), flat))
     if _covers(call, kernel, pads) and hyper["groups"] == 1:
         weight = call.slots["weight"]
         flat = (weight.shape[0], math.prod(weight.shape[1:]))
         slots = {**op.slots, "weight": replace(weight, shape=flat, moves=(*weight.moves, Reshape(weight.shape, flat)))}
         return replace(op, kind="linear", slots=slots, hyper={"covers": kernel}, feature_axis=1)
     return convolution(replace(op, hyper={**hyper, "padding": pads}))
+
+
+def _flat_axes(call: Call, kernel: Shape, pads: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
+    """The spatial axes of length 1 that the kernel does not look along, where another is left."""
+    sizes = shape_of(call.arguments["input"])[2:]
+    flat = [a for a, size in enumerate(sizes) if size == kernel[a] == 1 and not any(pads[a])]
+    return tuple(flat) if len(flat) < len(sizes) and math.prod(kernel) > 1 else ()
+
+
+def _without(op: Op, flat: tuple[int, ...]) -> Op:
+    """A convolution without these spatial axes: a ``Conv2d`` over (N, C, 1, L) is a ``Conv1d`` over (N, C, L)."""
+    weight = op.slots["weight"]
+    left = [axis for axis in range(len(weight.shape) - 2) if axis not in flat]
+    shape = (*weight.shape[:2], *(weight.shape[2 + axis] for axis in left))
+    slots = {**op.slots, "weight": replace(weight, shape=shape, moves=(*weight.moves, Reshape(weight.shape, shape)))}
+    hyper = {name: tuple(op.hyper[name][axis] for axis in left) for name in ("stride", "dilation", "padding")}
+    dropped = tuple(2 + axis for axis in flat)
+    return replace(op, kind=f"conv{len(left)}d", slots=slots, hyper={**op.hyper, **hyper, "dropped": dropped})
 
 
 def _covers(call: Call, kernel: Shape, pads: tuple[tuple[int, int], ...]) -> bool:

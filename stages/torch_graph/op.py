@@ -17,6 +17,7 @@ Canonical forms, so that equal functions are equal ops:
 8. An instance normalisation without statistics is a group normalisation of as many groups as channels.
 9. An RMS normalisation is its weight times the normalised input.
 10. A bias that is added to the output of a bias-free linear operation or convolution is its bias.
+11. A convolution drops spatial axes of length 1 that its kernel does not look along.
 """
 
 from __future__ import annotations
@@ -158,6 +159,8 @@ class Op:
             return functional.rms_norm(value, self.hyper["rms"], None, self.hyper["eps"])
         if "covers" in self.hyper:
             return value.flatten(1)
+        if "dropped" in self.hyper:
+            value = value.squeeze(self.hyper["dropped"])
         if self.kind == "linear" and "stride" in self.hyper:
             for axis, step in enumerate(self.hyper["stride"], start=value.dim() - len(self.hyper["stride"])):
                 value = value.index_select(axis, torch.arange(0, value.shape[axis], step))

@@ -53,7 +53,8 @@ def assert_grafted(
     assert difference(model, module, fresh, layout) <= 1e-4  # the default rtol
     for key, tensor in conversion.state_dict.items():
         if tensor.dim() > 1 and len(tensor) > 1:
-            module.load_state_dict({**conversion.state_dict, key: tensor.flip(0)}, strict=True)
+            tied = [other for other, value in conversion.state_dict.items() if torch.equal(value, tensor)]
+            module.load_state_dict({**conversion.state_dict, **dict.fromkeys(tied, tensor.flip(0))}, strict=True)
             assert difference(model, module, fresh, layout) > 1e-3, f"{key} turned round makes no difference"
     module.load_state_dict(conversion.state_dict, strict=True)
     return conversion
