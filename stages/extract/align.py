@@ -8,30 +8,26 @@ op is placed by structure instead, the departure is kept, and the run goes on fr
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from difflib import SequenceMatcher
 from typing import Any
 
 import torch
 
 from ..plan import Reorder, Shape
 from ..torch_graph import PARAMETER, Op, OpCall, Reading, Session, State, WhatIf
-from .arrange import Arrangement, as_rows, likeliest_features
 from .candidates import Candidates
+from .choose import Chooser
 from .exchange import Exchange
 from .expected import Expected
 from .fingerprint import fingerprint
+from .groups import Groups
 from .holdings import Holdings
-from .orders import Order
-from .pairs import AS_IT_IS, Alignment, Match, Pair, given, reads_as
+from .pairs import Alignment, Match, Pair, given, reads_as
 from .probe import Probe
 from .reference import Reference
-from .repair import Choices, Group, Trial, choices_before, trials
-from .settings import differing_settings
+from .repair import Choices, Trial, choices_before, trials
 from .stated import Stated
-from .structure import downstream
 from .tables import always_one_row
 
 #: How often in a row a choice between equal candidates is taken back by another run, before the best stands.
@@ -39,17 +35,8 @@ PATIENCE = 8
 #: Trials for one op that does not fit; fewer once others have been in vain. Ops that one trial may reach.
 TRIALS, REACHED = 800, 400
 NOTHING_STATED = Stated()
-#: What a choice between equal candidates rests on, as evidence calls it.
-DECIDED_BY = {
-    "the structure that follows": "structure",
-    "its settings": "structure",
-    "name": "names",
-    "a hint": "hint",
-}
 #: So many biases that Keras has not are tried as zeros.
 ZEROS = 8
-#: A name decides only where it is so alike, and no other is half as much.
-ALIKE = 0.8
 
 
 def align(
@@ -163,14 +150,12 @@ class _Attempt:
         self._expected, self._stated, self._repairs = expected, stated, repairs
         self._reference, self._probed, self._target, self._chosen = reference, probed, target, chosen
         self._candidates = Candidates(reference, probed)
-        self._after_ours = downstream(target)
-        self._after_theirs = downstream(reference.reading)
         self._held = Holdings()
-        self._groups: dict[tuple[str, ...], Group] = {}
-        self._group_of: dict[str, Group] = {}
+        self._groups = Groups(reference.reading.ops)
+        self._choose = Chooser(
+            reference, probed, target, chosen, candidates=self._candidates, groups=self._groups, stated=stated
+        )
         self._shapes: dict[str, Shape] = {}
-        self._worked: list[Order] = []
-        self._patterns: dict[int, tuple[int, ...]] = {}
         self._in_vain = 0
         self._session: Session | None = None
         self._found = Alignment()
@@ -204,11 +189,11 @@ class _Attempt:
             return call.compute()
         self._shapes[op.name] = call.output_shape
         read = op.canonical_input(call.value)
-        pair = self._by_values(op, read, self._held)
+        pair = self._choose.by_values(op, read, self._held)
         doubtful = pair is None or self._is_doubtful(op, pair.match, self._held)
         if doubtful and (repaired := self._repaired(op, pair)) is not None:
             pair = repaired
-        pair = pair or self._by_structure(op, read)
+        pair = pair or self._choose.by_structure(op, read, self._held)
         if pair is None:
             self._found.unplaced.append(op)
             return call.compute()
@@ -218,134 +203,7 @@ class _Attempt:
     def _note(self, op: Op, pair: Pair) -> None:
         self._found.pairs[op.name] = pair
         self._held.hold(op, pair.match)
-        self._join_group(op, pair)
-
-    def _join_group(self, op: Op, pair: Pair) -> None:
-        """The ops that read the same are a group, where there is a choice between them."""
-        if op.name in self._group_of:
-            self._group_of.pop(op.name).members.remove(op.name)
-        if len(pair.equals) < 2 and (pair.match.is_plain or not pair.by_values):
-            return
-        ops = self._reference.reading.ops
-        key = pair.equals or tuple(each.name for each in pair.match.references)
-        group = self._groups.setdefault(key, Group(rivals=tuple(ops[name] for name in key)))
-        group.members.append(op.name)
-        self._group_of[op.name] = group
-
-    def _by_values(self, op: Op, read: torch.Tensor, held: Holdings) -> Pair | None:
-        alike = self._candidates.alike(op, read)
-        matches = self._candidates.matches(op, read, alike, held)
-        if not matches:
-            return None
-        equals = tuple(each.name for each, _ in alike)
-        match, reason, equal = self._choose(op, matches, equals)
-        layer = self._reference.layer_of(match.references[0])
-        evidence = f"values: reads what Keras layer {layer} reads, on {read.shape[0] if read.dim() else 1} probes"
-        if op.kind == PARAMETER:
-            evidence = f"values: a parameter of the size of {layer}'s; what it enters gives what Keras has"
-        if unusual := match.describe():
-            evidence += f"; {unusual}"
-        if reason:
-            evidence += f"; told from {len(matches) - 1} equal by {reason}"
-        ours = self._candidates.variables_of(match.references[0])
-        others = [each for each in equal if self._candidates.variables_of(each.references[0]) != ours]
-        rivals = tuple(dict.fromkeys(other.references[0].name for other in others))
-        return Pair(op, match, True, evidence, rivals, DECIDED_BY.get(reason, "values"), equals)
-
-    def _choose(self, op: Op, matches: Sequence[Match], equals: tuple[str, ...]) -> tuple[Match, str, Sequence[Match]]:
-        """One of several that fit, by structure, by a hint, by name, by order; and those it is a guess among."""
-        if len(matches) == 1:
-            return matches[0], "", []
-        for match in matches:
-            if self._chosen.get(op.name) == match.references[0].name:
-                return match, "what follows in the graph", []
-        alike, reason = self._fitting(op, matches)
-        if len(alike) == 1:
-            return alike[0], reason, []
-        for match in alike:
-            if self._stated.hints(op, self._candidates.variables_of(match.references[0])):
-                return match, "a hint", alike
-        if (pattern := self._patterns.get(len(equals))) is not None:
-            members = self._groups[equals].members if equals in self._groups else []
-            place = members.index(op.name) if op.name in members else len(members)
-            for match in alike:
-                if match.references[0].name == equals[pattern[place % len(pattern)]] and match.part is None:
-                    return match, "what has fitted elsewhere", alike
-        return *self._by_name(op, alike), alike
-
-    def _fitting(self, op: Op, matches: Sequence[Match]) -> tuple[list[Match], str]:
-        """Those that the structure leaves, and what of it has decided where that is one."""
-        nearest = [self._agreement(op, match.references[0]) for match in matches]
-        alike = [match for match, depth in zip(matches, nearest, strict=True) if depth == max(nearest)]
-        if len(alike) == 1:
-            return alike, "the structure that follows"
-        settled = [match for match in alike if not differing_settings(op, match.references[0])]
-        return settled or alike, "its settings"
-
-    def _by_name(self, op: Op, alike: Sequence[Match]) -> tuple[Match, str]:
-        """The one whose layer is called as ``op`` is, where that is clear; else the first."""
-        likeness = [_likeness(op.place, self._reference.layer_of(match.references[0])) for match in alike]
-        ranked = sorted(range(len(likeness)), key=lambda position: -likeness[position])
-        if likeness[ranked[0]] >= ALIKE and likeness[ranked[1]] < likeness[ranked[0]]:
-            return alike[ranked[0]], "name"
-        return alike[0], "order of execution"
-
-    def _agreement(self, op: Op, reference: Op) -> int:
-        """To how many depths the same structure follows both."""
-        ours, theirs = self._after_ours.get(op.name, ()), self._after_theirs.get(reference.name, ())
-        return sum(a == b for a, b in zip(ours, theirs, strict=False))
-
-    def _by_structure(self, op: Op, read: torch.Tensor) -> Pair | None:
-        """The free op of the same kind and shape that stands behind the same ops; else the only one, else the next."""
-        if op.kind == PARAMETER:
-            return None
-        first = self._held.first_call(op)
-        wanted = self._candidates.variables_of(first.references[0]) if first else frozenset()
-        family = [
-            probed
-            for probed in self._candidates.families.get(op.family, ())
-            if self._held.is_free(probed.op.name)
-            and probed.op.signature == op.signature
-            and (not wanted or wanted & self._candidates.variables_of(probed.op))
-        ]
-        matches = self._held.matches
-        ours = {matches[name].references[0].name if name in matches else "" for name in op.sources}
-        behind = [probed for probed in family if probed.op.sources & self._probed.ops.keys() == ours - {""}]
-        pool, reason = (behind, "stands behind the same layers") if behind else (family, "is the next of its shape")
-        hinted = [probed for probed in family if self._stated.hints(op, self._candidates.variables_of(probed.op))]
-        pool, reason = (hinted, "is what a hint names") if hinted else (pool, reason)
-        if not pool:
-            return self._by_structure_in_parts(op, read)
-        probed = next((probed for probed in pool if self._chosen.get(op.name) == probed.op.name), pool[0])
-        if len(family) == 1 and not behind and not hinted:
-            reason = "is the only one left of its shape"
-        features = None
-        if op.kind == "linear" and read.dim() == 2 and read.numel() == probed.read.numel():
-            ours_rows, their_rows = as_rows(op, read), as_rows(probed.op, probed.read)
-            if ours_rows.shape == their_rows.shape:
-                features = likeliest_features(ours_rows, their_rows)
-        layer = self._reference.layer_of(probed.op)
-        evidence = f"structure: {reason}; what it reads is not what Keras layer {layer} reads"
-        rivals = tuple(other.op.name for other in pool if other is not probed)
-        match = Match((probed.op,), Arrangement(features=features))
-        equals = tuple(
-            each.op.name
-            for each in self._candidates.families[op.family]
-            if each.op.signature == op.signature and each.op.sources == probed.op.sources
-        )
-        return Pair(op, match, False, evidence, rivals, "hint" if hinted else "structure", equals)
-
-    def _by_structure_in_parts(self, op: Op, read: torch.Tensor) -> Pair | None:
-        """As several ops that stand behind what it stands behind, or a part of one."""
-        matches = self._held.matches
-        ours = {matches[name].references[0].name if name in matches else name for name in op.sources}
-        theirs = [each.op for each in self._candidates.families.get(op.family, ()) if each.op.sources == ours]
-        found = self._candidates.matches(op, read, [(each, AS_IT_IS) for each in theirs], self._held) if theirs else []
-        if not op.mixes or not found:
-            return None
-        layer = self._reference.layer_of(found[0].references[0])
-        evidence = f"structure: {found[0].describe()}; what it reads is not what Keras layer {layer} reads"
-        return Pair(op, found[0], False, evidence, (), "structure", tuple(each.name for each in theirs))
+        self._groups.join(op, pair)
 
     def _repaired(self, op: Op, pair: Pair | None) -> Pair | None:
         """``op`` by values, choices before it made otherwise; None where none of them helps."""
@@ -356,12 +214,12 @@ class _Attempt:
         def fits(name: str, read: torch.Tensor, held: Holdings) -> bool:
             if name != op.name:
                 return False
-            found = self._by_values(op, read, held)
+            found = self._choose.by_values(op, read, held)
             if found is not None and (pair is None or not self._is_doubtful(op, found.match, held)):
                 placed.append(found)
             return bool(placed)
 
-        choices = choices_before(self._target, [op.reads], self._group_of, self._held.matches)
+        choices = choices_before(self._target, [op.reads], self._groups.of_op, self._held.matches)
         limit = 40 if pair is not None and not self._contradicts(op, pair.match, self._held) else TRIALS
         return placed[-1] if self._try(choices, fits, lambda _: bool(placed), limit) else None
 
@@ -387,7 +245,7 @@ class _Attempt:
         def better(trial: WhatIf) -> bool:
             return self._misplaced(self._target.user_results(trial.results())) < best
 
-        choices = choices_before(self._target, starts, self._group_of, self._held.matches)
+        choices = choices_before(self._target, starts, self._groups.of_op, self._held.matches)
         if self._try(choices, lambda *_: False, better, TRIALS):
             self._place_outputs(session)
 
@@ -401,27 +259,15 @@ class _Attempt:
         """Whether one of the trials succeeds; it then is what the run goes on from."""
         if not self._repairs or not (choices.groups or choices.ordered):
             return False
-        proposals = trials(choices, self._held.matches, self._target.ops, self._held.is_free, self._worked)
+        proposals = trials(choices, self._held.matches, self._target.ops, self._held.is_free, self._groups.worked)
         for count, trial in enumerate(proposals):
             if count >= max(12, limit >> self._in_vain):
                 break
             if self._run_trial(trial, fits, succeeded):
-                self._learn(trial)
+                self._groups.learn(trial, self._held)
                 return True
         self._in_vain += 1
         return False
-
-    def _learn(self, trial: Trial) -> None:
-        """What worked is tried first from now on."""
-        for match in trial.values():
-            if match.order is not None and match.order not in self._worked:
-                self._worked.insert(0, match.order)
-        groups = [self._group_of[name] for name in trial if name in self._group_of]
-        for group in groups:
-            rivals = [each.name for each in group.rivals]
-            held = [self._held.matches[name].references[0].name for name in group.members if name in self._held.matches]
-            if len(held) == len(rivals) and sorted(held) == sorted(rivals):
-                self._patterns[len(rivals)] = tuple(rivals.index(name) for name in held)
 
     def _run_trial(
         self,
@@ -481,17 +327,17 @@ class _Attempt:
             self._found.pairs[name] = replace(pair, match=match, evidence=told, rivals=(), decided_by="values")
         for name, pair in moved.items():
             self._found.pairs[name] = pair
-            self._join_group(self._target.ops[name], pair)
+            self._groups.join(self._target.ops[name], pair)
 
     def _placed_again(
         self, op: Op, read: torch.Tensor, held: Holdings, exchange: Exchange, reached: Sequence[str]
     ) -> Pair | None:
         """By values, under a trial; where others hold all that it could be, those behind ``reached`` let go of it."""
         held.release(op.name)
-        pair = self._by_values(op, read, held)
+        pair = self._choose.by_values(op, read, held)
         if pair is None and not exchange.begun:
             exchange.begin(reached)
-            pair = self._by_values(op, read, held)
+            pair = self._choose.by_values(op, read, held)
         if pair is not None:
             held.hold(op, pair.match)
             exchange.settle(op.name)
@@ -520,9 +366,3 @@ def _is_odd(match: Match) -> bool:
     """Whether its input's features stand in an order without a structure: likely something before was misplaced."""
     features = match.arrangement.features
     return features is not None and bool(Reorder.along(0, features).order)
-
-
-def _likeness(ours: str, theirs: str) -> float:
-    """How alike two names are, numbers aside: ``fc2`` is no more ``dense_2`` than ``dense_1`` (Keras counts from 0)."""
-    ours, theirs = (re.sub(r"[\d_.]+", "", name.lower()) for name in (ours, theirs))
-    return SequenceMatcher(None, ours, theirs).ratio()

@@ -10,11 +10,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from ..torch_graph import PARAMETER, Op, Reading
 from .candidates import output_size
+from .groups import Group
 from .orders import Order, by_head_and_otherwise, by_part, orders
 from .pairs import Match
 
@@ -24,19 +25,6 @@ LOOKED_AT, GROUPS, ORDERED = 60, 6, 8
 ASSIGNMENTS = 120
 
 Trial: TypeAlias = dict[str, Match]
-
-
-@dataclass
-class Group:
-    """Ops of the user's module that read the same, and what they may be.
-
-    Attributes:
-        members: names, in execution order.
-        rivals: the reference's ops that read it.
-    """
-
-    members: list[str] = field(default_factory=list)
-    rivals: tuple[Op, ...] = ()
 
 
 @dataclass(frozen=True)
