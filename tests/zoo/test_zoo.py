@@ -77,6 +77,8 @@ def test_a_different_module_is_refused_with_the_place(different: Trial, tmp_path
     assert refusal.value.exit_code == 7
     for words in different.pair.differs:
         assert words in str(refusal.value)
+    errors = [str(finding) for finding in different.conversion.findings if finding.severity == "error"]
+    assert not [text for text in errors if not any(words in text for words in different.pair.differs)]
     assert not (tmp_path / "run").exists()
 
 
