@@ -45,8 +45,7 @@ class OnnxRunner:
         sizes = {name: _bytes(recipe) for name, recipe in graph.weights.items()}
         wanted = {port.value for port in (*graph.outputs, *graph.boundaries)}
         self._segments = segments(self._proto.graph, sizes, wanted, WEIGHT_BYTES)
-        self._sessions: dict[int, Any] = {}
-        self._weights: dict[str, Array] = {}
+        self._kept: tuple[Any, dict[str, Array]] | None = None
 
     def run(self, samples: Samples) -> Run:
         """Outputs of all samples, layers of the probed ones, in Keras layout."""
@@ -63,37 +62,34 @@ class OnnxRunner:
     def _values(self, names: set[str], batch: Mapping[str, Array]) -> dict[str, Array]:
         """ONNX value → array, for one batch of Keras inputs."""
         values = {port.value: np.ascontiguousarray(port.from_keras(batch[port.name])) for port in self._graph.inputs}
-        for place, segment in enumerate(self._segments):
+        for segment in self._segments:
             kept = names | segment.later
-            values.update(self._run(place, values, kept))
+            values.update(self._run(segment, values, kept))
             values = {name: value for name, value in values.items() if name in kept}
         return values
 
-    def _run(self, place: int, values: Mapping[str, Array], names: set[str]) -> dict[str, Array]:
+    def _run(self, segment: Segment, values: Mapping[str, Array], names: set[str]) -> dict[str, Array]:
         """What a segment makes of ``names``."""
-        segment = self._segments[place]
         asked = [name for name in segment.makes if name in names]
         given = {name: values[name] for name in segment.reads}
         if not asked:
             return {}
-        if place not in self._sessions:
-            self._sessions[place] = _session(self._proto, segment, given)
+        session, weights = self._kept or self._made(segment, given)
         try:
-            return dict(zip(asked, self._sessions[place].run(asked, given | self._made(segment)), strict=True))
+            return dict(zip(asked, session.run(asked, given | weights), strict=True))
         except _session_errors() as error:
             if "bad_alloc" in str(error) or "Failed to allocate" in str(error):
                 what = f"ONNX Runtime ran out of memory: {str(error).splitlines()[0]}"
                 raise ResourceError(what, where="stage verify", fix="give fewer or smaller samples") from error
             raise _refused(error, "failed while it ran the graph") from error
 
-    def _made(self, segment: Segment) -> dict[str, Array]:
-        """The weights of a segment; kept for the next batch where it is the only one."""
-        if not self._weights:
-            made = {name: self._graph.weights[name].apply(self._variables) for name in segment.weights}
-            if len(self._segments) > 1:
-                return made
-            self._weights = made
-        return self._weights
+    def _made(self, segment: Segment, given: Mapping[str, Array]) -> tuple[Any, dict[str, Array]]:
+        """(session, weights) of a segment; kept for the next batch where it is the only one."""
+        weights = {name: self._graph.weights[name].apply(self._variables) for name in segment.weights}
+        made = _session(self._proto, segment, given), weights
+        if len(self._segments) == 1:
+            self._kept = made
+        return made
 
 
 def _session(proto: onnx.ModelProto, segment: Segment, given: Mapping[str, Array]) -> Any:
