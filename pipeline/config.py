@@ -250,6 +250,10 @@ class InputFitOptions(OptionsOrText):
         None, description="From the Keras array to the argument, as einops writes it: `n h w c -> n c h w`."
     )
     dtype: Literal[DTYPES] | None = Field(None, description="torch's; integers are `int64` by default.")  # type: ignore[valid-type]
+    inverted: bool | None = Field(
+        None,
+        description="True where the value is 0: `key_padding_mask` marks what is padding, a mask of Keras what is not.",
+    )
 
     @classmethod
     def from_text(cls, text: str) -> dict[str, Any]:
@@ -272,7 +276,8 @@ class OutputFitOptions(OptionsOrText):
         None, description="Makes the module's value of Keras': `softmax` where Keras gives logits."
     )
     value: str | None = Field(
-        None, description="The Keras layer whose value the module gives, where no weight follows it in Keras."
+        None,
+        description="The Keras layer whose value it gives: no weight follows in Keras, or it is meant to end there.",
     )
 
     @classmethod

@@ -225,7 +225,8 @@ class _Bench:
             ) from error
 
     def _reading(self, way: Trial, inputs: Sequence[torch.Tensor]) -> _Read | TorchgraftError:
-        key = (way.call.arguments, tuple((tuple(value.shape), value.dtype) for value in inputs))
+        inverted = tuple(entry.inverted for entry in way.inputs.values())  # a mask of nothing but padding may give NaN
+        key = (way.call.arguments, tuple((tuple(value.shape), value.dtype) for value in inputs), inverted)
         if key not in self._read:
             try:
                 places = places_of(self._module, way.call, inputs)

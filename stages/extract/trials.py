@@ -3,7 +3,7 @@
 1. Which argument takes which input: by name, by names that mean the same, in order, in any other order; or all of them
    in one dict or list.
 2. In which layout: channels first, as Keras has it, samples second; an axis of length 1 more or less; flattened.
-3. As which dtype: a mask of integers as booleans or floats.
+3. As which dtype: a mask of integers as booleans or floats; a mask of what is padding, where Keras' is of what is not.
 4. What: the inputs; or what Keras makes of them in front of its first trained layer.
 
 What is stated is not tried otherwise.
@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -25,12 +26,16 @@ from ..torch_graph import Call
 from .arguments import Assignment
 from .preprocessing import Front
 
-#: torch's dtypes that a mask may be wanted in, and ids that Keras holds as floats.
-DTYPES: Mapping[str, tuple[str, ...]] = {
-    "i": ("bool", "float32"),
-    "u": ("bool", "float32"),
-    "b": ("float32", "int64"),
-    "f": ("int64",),
+#: (dtype, whether inverted) of an argument.
+Kind: TypeAlias = tuple[str | None, bool | None]
+_MASK: tuple[Kind, ...] = (("bool", None), ("bool", True))
+#: numpy's kind of a Keras input → what else it may be wanted as: a mask, of the one or the other sense; ids that Keras
+#: holds as floats.
+TYPES: Mapping[str, tuple[Kind, ...]] = {
+    "i": (*_MASK, ("float32", None)),
+    "u": (*_MASK, ("float32", None)),
+    "b": (("bool", True), ("float32", None), ("int64", None)),
+    "f": (("int64", None),),
 }
 
 
@@ -59,9 +64,9 @@ def trials(
     for first, assignment in enumerate(assigned):
         for second, ports in enumerate(_values(assignment, fronts, stated)):
             for third, layouts in enumerate(_layouts(ports, stated)):
-                for fourth, dtypes in enumerate(_dtypes(ports, stated)):
+                for fourth, kinds in enumerate(_types(ports, stated)):
                     inputs = {
-                        argument: InputFit(port.name, layouts[argument], dtypes.get(argument))
+                        argument: InputFit(port.name, layouts[argument], *kinds.get(argument, ()))
                         for argument, port in ports.items()
                     }
                     found.setdefault(first + second + third + 2 * fourth, []).append(Trial(inputs, options))
@@ -174,14 +179,16 @@ _KINDS = (
 )
 
 
-def _dtypes(ports: Assignment, stated: Fit) -> Iterator[dict[str, str]]:
-    """Argument → dtype, where it is another than the input's own (integers are int64)."""
-    fixed = {name: entry.dtype for name, entry in stated.inputs.items() if entry.dtype}
+def _types(ports: Assignment, stated: Fit) -> Iterator[dict[str, Kind]]:
+    """Argument → dtype, where it is another than the input's own (integers are int64), and whether it is inverted."""
+    known = {name: (entry.dtype, entry.inverted) for name, entry in stated.inputs.items()}
+    fixed = {name: kind for name, kind in known.items() if kind != (None, None)}
     yield fixed
-    free = [argument for argument in ports if argument not in fixed]
-    options = [(name, dtype) for name in free for dtype in DTYPES.get(np.dtype(ports[name].dtype).kind, ())]
-    for name, dtype in options:
-        yield {**fixed, name: dtype}
+    options = [
+        (name, kind) for name in ports if name not in fixed for kind in TYPES.get(np.dtype(ports[name].dtype).kind, ())
+    ]
+    for name, kind in options:
+        yield {**fixed, name: kind}
     for pair in itertools.combinations(options, 2):
         if pair[0][0] != pair[1][0]:
             yield {**fixed, **dict(pair)}

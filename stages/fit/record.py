@@ -31,11 +31,13 @@ class InputFit:
             layer and the module does not.
         layout: from the Keras array to the argument, as einops writes it ("n h w c -> n c h w").
         dtype: torch's name of it ("int64", "float32", "bool").
+        inverted: whether it takes True where the value is 0: a mask of what is padding, where Keras' is of what is not.
     """
 
     value: str | None = None
     layout: str | None = None
     dtype: str | None = None
+    inverted: bool | None = None
 
 
 @dataclass(frozen=True)

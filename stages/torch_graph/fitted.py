@@ -31,11 +31,12 @@ def fed(
         ValueError: a value does not fit the layout that is stated for it.
     """
     taken = floating or torch.get_default_dtype()
-    return [_cast(as_tensor(laid(values[str(fit.value)], fit.layout)), fit.dtype, taken) for fit in inputs.values()]
+    return [_cast(as_tensor(laid(values[str(fit.value)], fit.layout)), fit, taken) for fit in inputs.values()]
 
 
-def _cast(tensor: torch.Tensor, stated: str | None, floating: torch.dtype) -> torch.Tensor:
-    return tensor.to(getattr(torch, stated)) if stated else in_dtype(tensor, floating)
+def _cast(tensor: torch.Tensor, fit: InputFit, floating: torch.dtype) -> torch.Tensor:
+    tensor = tensor == 0 if fit.inverted else tensor
+    return tensor.to(getattr(torch, fit.dtype)) if fit.dtype else in_dtype(tensor, floating)
 
 
 def given(fit: OutputFit, value: torch.Tensor, shape: Sequence[int | None]) -> torch.Tensor:

@@ -242,3 +242,48 @@ def test_a_stateful_sequence_network_may_have_its_samples_second() -> None:
     assert conversion.fit.inputs["x"].layout == "n t c -> t n c"
     assert [fit.layout for fit in conversion.fit.outputs.values()] == ["t n c -> n t c"]
     assert "samples on its second axis" in str(conversion.findings[0])
+
+
+class Masked(nn.Module):
+    """Attention over the steps that are no padding; ``key_padding_mask`` is True for what is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention, self.out = nn.MultiheadAttention(8, 2, batch_first=True), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor, padding: torch.Tensor) -> torch.Tensor:
+        return self.out(self.attention(x, x, x, key_padding_mask=padding, need_weights=False)[0])
+
+
+class Kept(Masked):
+    def forward(self, x: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+        return super().forward(x, ~kept)
+
+
+def masked_model(dtype: str) -> keras.Model:
+    x, mask = keras.Input((6, 8), name="series"), keras.Input((6,), dtype=dtype, name="kept")
+    seen = layers.Reshape((1, 6), name="keys")(mask)
+    y = layers.MultiHeadAttention(2, 4, name="attention")(x, x, attention_mask=seen)
+    return randomised(keras.Model([x, mask], layers.Dense(3, name="out")(y)))
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [(Masked, "padding: {value: kept, dtype: bool, inverted: true}"), (Kept, "kept: {value: kept, dtype: bool}")],
+)
+def test_a_mask_of_what_is_padding_is_fed_with_the_inverse_of_keras(module: type[nn.Module], line: str) -> None:
+    keras_model = masked_model("int32")
+    steps = np.arange(6) < np.array([5, 4, 3, 2])[:, None]
+    inputs = {**inputs_for(keras_model, 4), "kept": steps.astype("int32")}
+    found = torchgraft.convert(keras_model, module(), inputs=inputs)
+    assert found.verified, [str(finding) for finding in found.findings]
+    lines = found.fit.config_lines()
+    assert line in [each.strip() for each in lines]
+    stated = YAML(typ="safe").load("\n".join(lines))["fit"]
+    assert torchgraft.convert(keras_model, module(), inputs=inputs, fit=stated).fit == found.fit
+    for name, entry in stated["inputs"].items():
+        if entry["value"] == "kept":
+            stated["inputs"][name] = {**entry, "inverted": not entry.get("inverted", False)}
+    wrong = torchgraft.convert(keras_model, module(), inputs=inputs, fit=stated)
+    assert not wrong.verified
+    assert any(line in finding.fix for finding in wrong.findings)
