@@ -34,7 +34,7 @@ class Arrangement:
         features: order along the feature axis, None where it is the same.
         surplus: whether the target reads more padding behind than the reference (a causal convolution that pads both
             ends and cuts its output): its output then starts with the reference's.
-        held: of a table with more rows than the reference's: from which to which it holds these; no other is read.
+        held: of a table with more rows than the reference's: from which to which it holds these.
     """
 
     axes: tuple[int, ...] | None = None

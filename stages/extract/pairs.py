@@ -71,7 +71,7 @@ class Match:
         if self.order is not None:
             words.append(f"its features in another order, {self.order}")
         if self.arrangement.held is not None:
-            words.append("rows {}:{} of it hold all of Keras', and no others are read".format(*self.arrangement.held))
+            words.append("rows {}:{} of it hold all of Keras'".format(*self.arrangement.held))
         if self.part is not None:
             words.append(f"features {self.part[0]}:{self.part[1]} of them")
         return ", ".join(words)

@@ -36,7 +36,7 @@ def tables_read(
 def entering_glue(target: Reading, reference: Reading, rows: Mapping[str, Rows]) -> list[str]:
     """Operations whose table enters glue instead, where it is a counterpart as a whole.
 
-    1. Lookups that the reference has not, at the same positions in every sample.
+    1. Lookups that the reference has not, by position.
     2. Elementwise ones that take a slice of a table of which nothing else is read.
     """
     counterparts = {op.signature for op in reference.ops.values()}
@@ -46,7 +46,7 @@ def entering_glue(target: Reading, reference: Reading, rows: Mapping[str, Rows])
             continue
         (slot,) = op.slots.values()
         read = rows.get(slot.key)
-        if read is None or not read.alike:
+        if read is None or read.first is None:
             continue
         lookup = op.kind == "embedding" and op.signature not in counterparts
         sliced = _is_part(op) and slot.section is not None and slot.section[1:] == (read.start, read.stop)
@@ -63,16 +63,16 @@ def _is_part(op: Op) -> bool:
 def always_one_row(op: Op, rows: Mapping[str, Rows]) -> bool:
     """Whether a parameter that enters glue does so by a lookup that gives one row of it, on every sample."""
     read = rows.get(op.slots["value"].key)
-    return read is not None and read.looked_up and read.alike and read.stop == read.start + 1
+    return read is not None and read.looked_up and read.stop == read.start + 1
 
 
 def held_rows(table: Shape, theirs: Shape, read: Rows | None) -> tuple[int, int] | None:
-    """From which to which row a table holds all that Keras has, where it reads no others; None where it does not.
+    """From which to which row a table holds all that Keras has, where it reads none behind; None where it does not.
 
     Example: a table (14, 32) of which rows 2 to 13 are read, Keras' (12, 32): (2, 14).
     """
     if read is None or table[1:] != theirs[1:] or not theirs or theirs[0] >= table[0]:
         return None
-    start = read.start if read.alike else 0
+    start = read.first or 0
     stop = start + theirs[0]
-    return (start, stop) if read.stop <= stop <= table[0] else None
+    return (start, stop) if start >= 0 and read.stop <= stop <= table[0] else None

@@ -23,13 +23,14 @@ class Rows:
 
     Attributes:
         start, stop: the first row that was read, and one behind the last.
-        alike: whether every sample read the same rows, one after the other or one alone: positions, and no words.
+        first: the row from which most of what was read counts on, position by position, or which alone was read; None
+            where it is neither: words, no positions.
         looked_up: whether all reading was by lookups.
     """
 
     start: int
     stop: int
-    alike: bool
+    first: int | None
     looked_up: bool
 
 
@@ -78,19 +79,26 @@ class _Watching(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return  # another parameter in the same memory
         if positions is None:
             reach = sum((length - 1) * stride for length, stride in zip(view.shape, view.stride(), strict=True))
-            start, stop, alike = before // size, (before + reach) // size + 1, True
+            start = before // size
+            found = Rows(start, (before + reach) // size + 1, start, looked_up=False)
         else:
-            start, stop = (before // size + int(end) for end in (positions.min(), positions.max() + 1))
-            steps = positions[0].diff()
-            alike = bool((positions == positions[0]).all() and ((steps == 1).all() or (steps == 0).all()))
-        found = Rows(start, stop, alike, positions is not None)
+            found = _looked_up(positions + before // size)
         known = self.read.get(key, found)
         self.read[key] = Rows(
-            min(known.start, start),
-            max(known.stop, stop),
-            known.alike and alike,
+            min(known.start, found.start),
+            max(known.stop, found.stop),
+            found.first if found.first == known.first else None,
             known.looked_up and found.looked_up,
         )
+
+
+def _looked_up(positions: torch.Tensor) -> Rows:
+    """What a lookup at ``positions`` (samples, positions) reads."""
+    start, stop = int(positions.min()), int(positions.max()) + 1
+    offsets = positions - torch.arange(positions.shape[1])
+    first = int(offsets.mode().values.mode().values)
+    counted = stop == start + 1 or 2 * int((offsets == first).sum()) > offsets.numel()
+    return Rows(start, stop, (start if stop == start + 1 else first) if counted else None, looked_up=True)
 
 
 def _is_view(made: Any, held: int) -> bool:

@@ -1,7 +1,7 @@
 """What became zeros, for Keras has nothing there.
 
-1. Rows of a table behind or in front of those that Keras has, which nothing reads: a note where forward reads the same
-   rows on every input, a warning where the inputs decide, for what was not read was not compared.
+1. Rows of a table behind or in front of those that Keras has: a note where forward reads the same others on every
+   input, a warning where the inputs decide, for what was not read was not compared, and an error where they are read.
 2. A table of which one row is always added, and that Keras has not: a note.
 """
 
@@ -35,6 +35,11 @@ def _rows(context: Context, pair: Pair) -> Finding:
     spans = [f"{first}–{last - 1}" for first, last in ((0, start), (stop, count)) if last > first]
     unread = f"Keras has {stop - start} of the {count} rows of {slot.key}; rows {' and '.join(spans)} became zeros"
     layer = context.reference.layer_of(pair.reference)
+    read = context.found.probe.rows[slot.key]
+    if read.start < start:
+        cause = f"{unread}, and on some of these inputs forward reads them, where Keras counts on"
+        fix = "give inputs on which it does not (without padding)"
+        return Finding("error", pair.target.place, layer, cause, fix)
     if _decided_by_inputs(context, pair):
         cause = f"{unread}: none of these inputs reads them, and they were not compared"
         return Finding("warning", pair.target.place, layer, cause, "check that no input of yours reads these rows")

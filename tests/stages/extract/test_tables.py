@@ -97,6 +97,23 @@ def test_a_row_in_front_that_the_module_reads_after_all_is_not_accepted() -> Non
         extract(randomized(Words()), Reading(LENGTH + 2, 2, "fixed"), ids=IDS)
 
 
+def test_a_row_in_front_that_padding_reads_is_told_with_the_inputs_that_would_not_read_it() -> None:
+    class Padded(Offset):
+        def positions(self, ids: torch.Tensor) -> torch.Tensor:
+            words = ids.ne(1).long()
+            return nn.functional.embedding(words.cumsum(1) * words + 1, self.position)
+
+    padded = IDS.copy()
+    padded[0, -2:] = 1
+    extraction = extract(randomized(Words()), Padded(LENGTH + 2, 2, ""), ids=padded)
+    errors = [str(finding) for finding in extraction.findings if finding.severity == "error"]
+    assert any("rows 0–1 became zeros, and on some of these inputs forward reads them" in text for text in errors)
+    assert str(extraction.plan["position"]) == "join(axis=0; fill(0), position)"
+    assert not [
+        f for f in extract(randomized(Words()), Padded(LENGTH + 2, 2, ""), ids=IDS).findings if f.severity == "error"
+    ]
+
+
 def test_a_table_of_more_words_than_keras_has_is_placed_and_warned_of() -> None:
     assert_grafted(randomized(Words()), Words(words=WORDS + 4), ids=IDS)
     (finding,) = extract(randomized(Words()), Words(words=WORDS + 4), ids=IDS).findings

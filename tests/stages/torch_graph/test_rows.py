@@ -26,16 +26,16 @@ class Reads(nn.Module):
 @pytest.mark.parametrize(
     ("how", "expected"),
     [
-        (lambda table, ids: nn.functional.embedding(ids, table), Rows(3, 6, alike=True, looked_up=True)),
-        (lambda table, ids: table[ids], Rows(3, 6, alike=True, looked_up=True)),
-        (lambda table, ids: table.index_select(0, ids[0]), Rows(3, 6, alike=True, looked_up=True)),
-        (lambda table, ids: table[2:][ids - 1], Rows(4, 7, alike=True, looked_up=True)),
-        (lambda table, ids: table[ids * 0], Rows(0, 1, alike=True, looked_up=True)),
-        (lambda table, ids: table[ids.flip(1)], Rows(3, 6, alike=False, looked_up=True)),
-        (lambda table, ids: table[ids] + table[1], Rows(1, 6, alike=True, looked_up=False)),
-        (lambda table, ids: table[2:5] + ids.T.unsqueeze(-1)[:, 0], Rows(2, 5, alike=True, looked_up=False)),
-        (lambda table, ids: table.t()[:, 2:5] @ ids[:1].T.float(), Rows(2, 5, alike=True, looked_up=False)),
-        (lambda table, ids: table.sum() + ids, Rows(0, 10, alike=True, looked_up=False)),
+        (lambda table, ids: nn.functional.embedding(ids, table), Rows(3, 6, first=3, looked_up=True)),
+        (lambda table, ids: table[ids], Rows(3, 6, first=3, looked_up=True)),
+        (lambda table, ids: table.index_select(0, ids[0]), Rows(3, 6, first=3, looked_up=True)),
+        (lambda table, ids: table[2:][ids - 1], Rows(4, 7, first=4, looked_up=True)),
+        (lambda table, ids: table[ids * 0], Rows(0, 1, first=0, looked_up=True)),
+        (lambda table, ids: table[ids.flip(1)], Rows(3, 6, first=None, looked_up=True)),
+        (lambda table, ids: table[ids] + table[1], Rows(1, 6, first=None, looked_up=False)),
+        (lambda table, ids: table[2:5] + ids.T.unsqueeze(-1)[:, 0], Rows(2, 5, first=2, looked_up=False)),
+        (lambda table, ids: table.t()[:, 2:5] @ ids[:1].T.float(), Rows(2, 5, first=2, looked_up=False)),
+        (lambda table, ids: table.sum() + ids, Rows(0, 10, first=0, looked_up=False)),
     ],
 )
 def test_rows_are_those_that_calls_address(
@@ -46,13 +46,22 @@ def test_rows_are_those_that_calls_address(
 
 def test_rows_run_along_the_first_axis_with_more_than_one_position() -> None:
     found = rows_read(Reads(lambda table, ids: table[:, 1:4] + ids[0, 0], 1, 10, 4), [IDS], ["table"])
-    assert found == {"table": Rows(1, 4, alike=True, looked_up=False)}
+    assert found == {"table": Rows(1, 4, first=1, looked_up=False)}
 
 
-def test_words_are_no_positions() -> None:
+@pytest.mark.parametrize(
+    ("ids", "first"),
+    [
+        ([[3, 4], [4, 5]], None),  # half and half
+        ([[3, 7]], None),
+        ([[7, 2, 9], [1, 3, 3]], None),
+        ([[2, 3, 4, 5], [2, 3, 1, 1]], 2),  # padding at the end of one sample
+        ([[2, 1, 1], [1, 1, 1]], None),
+    ],
+)
+def test_positions_count_on_and_words_do_not(ids: list[list[int]], first: int | None) -> None:
     module = Reads(lambda table, ids: nn.functional.embedding(ids, table))
-    assert not rows_read(module, [torch.tensor([[3, 4], [4, 5]])], ["table"])["table"].alike
-    assert not rows_read(module, [torch.tensor([[3, 7]])], ["table"])["table"].alike
+    assert rows_read(module, [torch.tensor(ids)], ["table"])["table"].first == first
 
 
 def test_what_is_never_touched_is_left_out() -> None:
