@@ -28,6 +28,7 @@ from .reference import Reference, read_reference
 from .results import Twice, as_keras, layer_candidates, place_layers
 from .search import Found, search
 from .stated import refuse_wrong_hints, stated_of
+from .statistics import refuse_missing_counters
 
 
 class Extract:
@@ -45,6 +46,7 @@ class Extract:
         job, graph, imported = artifacts[Job], artifacts[NormalizedGraph], artifacts[ImportedModule]
         variables = artifacts[ExportedGraph].variables
         module = imported.module if job.module is None else job.module
+        refuse_missing_counters(module)
         own, module = module, in_dtype_of(module, imported.module)
         progress.step("reading the imported module")
         reference = read_reference(job, graph, imported)
