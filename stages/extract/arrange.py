@@ -58,7 +58,7 @@ def close(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
         return True
     widest = float((ours - theirs).abs_().max())
     if math.isfinite(widest):  # the usual case, in two passes
-        return widest == 0.0 or widest <= CLOSE * float(theirs.abs().max()) + 1e-30
+        return widest <= CLOSE * float(theirs.abs().max()) + 1e-30
     scale = float(theirs.nan_to_num(0.0, 0.0, 0.0).abs().max())
     return bool(torch.allclose(ours, theirs, rtol=0, atol=CLOSE * scale + 1e-30, equal_nan=True))
 
@@ -215,7 +215,8 @@ def moves_between(source: torch.Tensor, wanted: torch.Tensor) -> tuple[Move, ...
     if source.numel() != wanted.numel() or not 0 < source.dim() <= 6:
         return None
     shape = tuple(wanted.shape)
-    for perm in itertools.permutations(range(source.dim())):
+    perms = itertools.permutations(range(source.dim()))
+    for perm in sorted(perms, key=lambda each: tuple(source.shape[axis] for axis in each) != shape):  # likeliest first
         turned = source.permute(perm)
         if turned.shape[0] != shape[0] or (perm[0] != 0 and tuple(turned.shape) != shape):
             continue

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..torch_graph import OpCall, fed
+from ..torch_graph import OpCall, fed, kept
 from .fingerprint import fingerprint
 from .pairs import reads_as
 from .probe import WIDE, Probe
@@ -62,15 +62,15 @@ def _run(reference: Reference, found: Found, keep: set[str], *, marked: bool) ->
                 unconfirmed.add(call.op.name)
         return replay(call)
 
-    kept: dict[str, torch.Tensor] = {}
+    values: dict[str, torch.Tensor] = {}
     marks: dict[str, npt.NDArray[np.float64]] = {}
 
     def watch(name: str, value: torch.Tensor) -> None:
         if marked:
             marks[name] = fingerprint(value)
         if name in keep:
-            kept[name] = value.clone()
+            values[name] = kept(found.reading, value)
 
     inputs = fed(found.trial.inputs, fed_values(reference, probed, WIDE, found.fronts))
     outputs = found.reading.run(inputs, found.state, at_op, watch)
-    return Confirmation(probed, outputs, kept, marks, frozenset(unconfirmed))
+    return Confirmation(probed, outputs, values, marks, frozenset(unconfirmed))

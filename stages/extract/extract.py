@@ -13,7 +13,7 @@ from ..errors import MappingError
 from ..fit import Fit, OutputFit
 from ..fit.names import LINEAR
 from ..keras_layers import layer_paths
-from ..torch_graph import floating_dtype
+from ..torch_graph import floating_dtype, kept
 from .absorb import absorptions
 from .confirm import Confirmation, confirm
 from .dtypes import computing_in, in_dtype_of, in_own_dtypes, refuse_overflow
@@ -190,11 +190,11 @@ def _reference_values(
 
 def _values(found: Found, names: set[str]) -> dict[str, torch.Tensor]:
     """The module's values of these names under the first probe: one more run, along the alignment found."""
-    kept: dict[str, torch.Tensor] = {}
+    values: dict[str, torch.Tensor] = {}
 
     def watch(name: str, value: torch.Tensor) -> None:
         if name in names:
-            kept[name] = value.clone()
+            values[name] = kept(found.reading, value)
 
     found.reading.run(found.inputs, found.state, found.alignment.replay(found.probe), watch)
-    return kept
+    return values

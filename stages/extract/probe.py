@@ -14,13 +14,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..torch_graph import PARAMETER, Op, OpCall, Reading, Rows, State
+from ..torch_graph import PARAMETER, Op, OpCall, Reading, Rows, State, kept
 from .fingerprint import fingerprint
+
+#: A prime, so that it is not always the same channel.
+STRETCHED = 19
 
 
 @dataclass(frozen=True)
 class Spread:
-    """From where to where random numbers are drawn, uniformly; one in twenty is then stretched by ``tail``."""
+    """From where to where random numbers are drawn, uniformly; one in ``STRETCHED`` is then stretched by ``tail``."""
 
     low: float
     high: float
@@ -76,10 +79,9 @@ class Probe:
 def random_values(shape: Sequence[int], spread: Spread, seed: int) -> torch.Tensor:
     """Float32 numbers of ``shape``."""
     generator = torch.Generator().manual_seed(seed)
-    drawn = torch.rand(tuple(shape), generator=generator) * (spread.high - spread.low) + spread.low
-    if spread.tail == 1.0:
-        return drawn
-    return torch.where(torch.rand(tuple(shape), generator=generator) < 0.05, drawn * spread.tail, drawn)
+    drawn = torch.empty(tuple(shape)).uniform_(spread.low, spread.high, generator=generator)
+    drawn.view(-1)[seed % STRETCHED :: STRETCHED] *= spread.tail
+    return drawn
 
 
 def probe(
@@ -110,12 +112,12 @@ def probe(
     ops: dict[str, ProbedOp] = {}
     alike: dict[object, list[ProbedOp]] = {}
     marks: dict[str, npt.NDArray[np.float64]] = {}
-    kept: dict[str, torch.Tensor] = {}
+    values: dict[str, torch.Tensor] = {}
 
     def at_op(call: OpCall) -> torch.Tensor:
         if call.op.name in constant:
             return call.compute()
-        read = call.op.canonical_input(call.value).clone()
+        read = kept(reading, call.op.canonical_input(call.value))
         if call.op.kind == PARAMETER:
             read = torch.zeros(0)
         earlier = alike.setdefault(identity(call.op), [])
@@ -130,6 +132,6 @@ def probe(
         if marked:
             marks[name] = fingerprint(value)
         if name in keep:
-            kept[name] = value.clone()
+            values[name] = kept(reading, value)
 
-    return Probe(ops, marks, kept, reading.run(inputs, state, at_op, watch))
+    return Probe(ops, marks, values, reading.run(inputs, state, at_op, watch))

@@ -74,6 +74,8 @@ class Reading(Protocol):
         places: name of every value that ``watch`` may see → module path and operation, for people.
         results: module path → name of the value that its last call gave.
         glue: name of a value that is no op → Glue; empty where unknown.
+        keeps_values: whether a value, once made, stays as it is; else (a write through a view, a run as a whole) it may
+            be written into.
     """
 
     how: str
@@ -81,6 +83,7 @@ class Reading(Protocol):
     places: dict[str, str]
     results: dict[str, str]
     glue: dict[str, Glue]
+    keeps_values: bool
 
     def take_as_glue(self, ops: Collection[str]) -> None:
         """Read these elementwise calls as glue from now on, and their parameters as parameters that enter it."""
@@ -96,7 +99,12 @@ class Reading(Protocol):
     ) -> list[torch.Tensor]:
         """Run on ``inputs`` (of the shapes the module was read with) with the parameters of ``state``.
 
-        ``at_op`` gives each op's output; ``watch`` sees every tensor made, op or glue, in execution order. A module
-        may write into its tensors (``ReLU(inplace=True)``): what either wants to keep it must clone.
+        ``at_op`` gives each op's output; ``watch`` sees every tensor made, op or glue, in execution order. What either
+        wants to keep has to be ``kept``.
         Returns the module's outputs, flattened.
         """
+
+
+def kept(reading: Reading, value: torch.Tensor) -> torch.Tensor:
+    """A value of a run as it is now, for longer than ``at_op`` or ``watch`` last."""
+    return value if reading.keeps_values else value.clone()

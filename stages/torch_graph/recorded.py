@@ -26,6 +26,7 @@ class RecordedReading:
     """See ``Reading``."""
 
     how = "a recorded run"
+    keeps_values = False
 
     def __init__(self, recording: Recording) -> None:
         self._recording, self._raw = recording, frozenset[str]()

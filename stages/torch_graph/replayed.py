@@ -48,7 +48,7 @@ class ReplayedReading:
         self.how, self._made, self._graph = made.how, made, made.graph
         writable = {*made.buffers, *made.constants}
         self._written = writable if any(map(writes, self._graph.nodes)) else set()
-        self._looks_back = make_functional(self._graph, writable)
+        self.keeps_values = make_functional(self._graph, writable)
         as_linear(self._graph, made.keys)
         move_biases(self._graph, made.keys)
         self._raw: frozenset[str] = frozenset()
@@ -67,7 +67,7 @@ class ReplayedReading:
             self._read()
 
     def start(self, inputs: Sequence[torch.Tensor], state: State) -> Session | None:
-        return self._session(inputs, state) if self._looks_back else None
+        return self._session(inputs, state) if self.keeps_values else None
 
     def user_results(self, results: Sequence[Any]) -> list[torch.Tensor]:
         taken = range(len(results)) if self._made.results is None else self._made.results
@@ -78,7 +78,7 @@ class ReplayedReading:
     ) -> list[torch.Tensor]:
         session = self._session(inputs, state)
         with torch.no_grad():
-            session.run(at_op if self._looks_back else lambda call: at_op(call).clone(), watch)
+            session.run(at_op if self.keeps_values else lambda call: at_op(call).clone(), watch)
         return self.user_results(session.results())
 
     def _session(self, inputs: Sequence[torch.Tensor], state: State) -> Session:
