@@ -155,7 +155,6 @@ FUNCTIONS: dict[str, Function] = {
 #: What the refusal says.
 REFUSED = {
     "cross": "Cross",
-    "cumprod": "Loop",
     "in_top_k": "InTopKV2",
     "digitize": "Bucketize",
     "searchsorted": "LowerBound",

@@ -18,6 +18,7 @@ import onnx
 import tensorflow as tf
 
 from ..errors import UnsupportedError
+from .refusals import innermost
 from .tf_ops import TF_OPS
 from .unfed import unfed
 
@@ -103,7 +104,7 @@ def _unsupported(scopes: Mapping[str, str], log: list[str], cause: str) -> Unsup
         found = re.search(r"Tensorflow op \[(?P<node>[^:]+): (?P<op>\w+)\]", line)
         found = found or re.search(r"Failed to convert node '(?P<node>[^']+)'(?P<op>)", line)
         if found:
-            places.append((_layer_of(found["node"], scopes), found["op"]))
+            places.append((innermost(found["node"], scopes), found["op"]))
     layers = sorted({layer for layer, _ in places if layer})
     operations = sorted({op for _, op in places if op})
     what = f"has no ONNX form: TensorFlow operations {operations}" if operations else "could not be converted to ONNX"
@@ -113,9 +114,3 @@ def _unsupported(scopes: Mapping[str, str], log: list[str], cause: str) -> Unsup
         fix="replace the layer or the operation by one that torchgraft lists as supported",
         details=tuple(line.splitlines()[0] for line in [*log, cause] if line),
     )
-
-
-def _layer_of(node: str, scopes: Mapping[str, str]) -> str:
-    """The path of the innermost layer call whose scope ``node`` lies in."""
-    inside = [scope for scope in scopes if node.startswith(f"{scope}/")]
-    return scopes[max(inside, key=len)] if inside else ""

@@ -1,14 +1,17 @@
-"""Layers that are refused before anything is traced, each with its reason and what to do instead."""
+"""What is refused: layers before anything is traced, operators before the graph leaves stage 1."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import keras
 import numpy as np
+import onnx_ir as ir
 
 from ..errors import UnsupportedError
 from ..keras_layers import layer_paths
+from ..onnx_operators import has_module
 from .stepping import states_of
 
 
@@ -83,6 +86,57 @@ def refuse_unsupported(model: keras.Model) -> None:
             details=tuple(line for _, line, _ in found),
             fix="; ".join(dict.fromkeys(fix for _, _, fix in found)),
         )
+
+
+def refuse_without_module(model: ir.Model, scopes: Mapping[str, str]) -> None:
+    """Raise one UnsupportedError that lists the operators that no module of PyTorch's computes (a Loop, a Unique).
+
+    What is made of constants alone is folded later, whatever its operators. ``scopes`` are those of ``Traced``.
+    """
+    found = [
+        (_place(node, scopes), node.op_type)
+        for node in ir.traversal.RecursiveGraphIterator(model.graph)
+        if not node.domain and not has_module(node.op_type) and not _is_constant(node)
+    ]
+    if found:
+        places = list(dict.fromkeys(place for place, _ in found if place))
+        raise UnsupportedError(
+            f"has no form in PyTorch: ONNX operators {sorted({operator for _, operator in found})}",
+            where=", ".join(f"layer {place}" for place in places) or f"model {model.graph.name}",
+            fix="replace the layer or the operation by one that torchgraft lists as supported",
+        )
+
+
+def _place(node: ir.Node, scopes: Mapping[str, str]) -> str:
+    """Of the node, else of those beside it: tf2onnx gives a Loop a name of its own."""
+    beside = [user for value in node.outputs for user in value.consumers()]
+    beside += [value.producer() for value in node.inputs if value is not None]
+    names = [node.name, *(value.name for value in node.outputs), *(each.name for each in beside if each is not None)]
+    return next((place for name in names if name and (place := innermost(name, scopes))), "")
+
+
+def _is_constant(node: ir.Node) -> bool:
+    """Whether it is made of constants and shapes."""
+    waiting, seen = [node], set[int]()
+    while waiting:
+        current = waiting.pop()
+        if current.op_type == "Shape" or id(current) in seen:
+            continue
+        seen.add(id(current))
+        for value in current.inputs:
+            if value is None or value.is_initializer():
+                continue
+            producer = value.producer()
+            if producer is None:
+                return False
+            waiting.append(producer)
+    return True
+
+
+def innermost(node: str, scopes: Mapping[str, str]) -> str:
+    """The path of the innermost layer call or operation whose scope ``node`` lies in."""
+    inside = [scope for scope in scopes if node.startswith(f"{scope}/")]
+    return scopes[max(inside, key=len)] if inside else ""
 
 
 def _reason(layer: keras.Layer) -> tuple[str, str] | None:

@@ -16,7 +16,7 @@ from ..measure import first_not_finite
 from ..plan import Array
 from .convert import onnx_from_function
 from .lower import boundaries_in, lowered, ports, weights_in
-from .refusals import refuse_unsupported
+from .refusals import refuse_unsupported, refuse_without_module
 from .trace import trace
 from .twin import twin_of
 
@@ -40,6 +40,7 @@ class Export:
         traced = trace(twin.model, job.inputs)
         progress.step(f"converting {len(traced.boundaries)} layer calls to ONNX")
         model = lowered(onnx_from_function(traced.function, traced.scopes), traced, job.model.name)
+        refuse_without_module(model, traced.scopes)
         inputs, outputs = ports(model, traced)
         boundaries, unkept = boundaries_in(model, traced)
         weights = {name: twin.recipes[path] for name, path in weights_in(model).items()}

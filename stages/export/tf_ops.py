@@ -9,6 +9,7 @@ import numpy as np
 from onnx.helper import tensor_dtype_to_np_dtype
 
 from .bits_and_diagonals import BITS_AND_DIAGONALS
+from .blocks import depth_to_space, space_to_depth
 from .einsum import einsum
 from .fourier import FOURIER
 from .resize import RESIZING
@@ -89,8 +90,40 @@ def _one(graph: Any, name: str, types: dict[str, list[Any]]) -> str:
     return str(constant.output[0])
 
 
+def cumprod(graph: Any, node: Any, name: str, args: Any) -> None:
+    """Cumprod over n steps: n products, each over the steps so far and ones; tf2onnx writes a Loop.
+
+    (…, n, …) → the steps behind (…, n) → against (n, n) → their products.
+    """
+    shape, dtype = graph.get_shape(node.output[0]), graph.get_dtype(node.output[0])
+    axis = int(node.inputs[1].get_tensor_value())
+    exclusive, backwards = (bool(node.get_attr_value(each, 0)) for each in ("exclusive", "reverse"))
+    axis, rank = axis % len(shape), len(shape)
+    steps = shape[axis]
+    if steps < 1:
+        raise ValueError(f"{node.name} has a number of steps that is only known at run time")
+    source, target = node.input[0], node.output[0]
+    graph.remove_node(node.name)
+    so_far = np.tril(np.ones((steps, steps), bool), -1 if exclusive else 0)
+    so_far = (so_far.T if backwards else so_far).reshape(steps, *[1] * (rank - axis - 1), steps)
+    behind = [*(a for a in range(rank) if a != axis), axis]
+    last = graph.make_node("Transpose", [source], attr={"perm": behind}, name=f"{node.name}/steps_last").output[0]
+    place = graph.make_const(f"{node.name}/behind", np.asarray([axis], np.int64)).output[0]
+    wide = graph.make_node("Unsqueeze", [last, place], name=f"{node.name}/wide").output[0]
+    mask = graph.make_const(f"{node.name}/so_far", so_far).output[0]
+    one = graph.make_const(f"{node.name}/one", np.ones((), tensor_dtype_to_np_dtype(dtype))).output[0]
+    taken = graph.make_node("Where", [mask, wide, one], name=f"{node.name}/taken", dtypes=[dtype]).output[0]
+    graph.make_node(
+        "ReduceProd", [taken], attr={"axes": [rank], "keepdims": 0},
+        name=node.name, outputs=[target], shapes=[shape], dtypes=[dtype],
+    )  # fmt: skip
+
+
 TF_OPS: dict[str, Handler] = {
     "BiasAdd": bias_add,
+    "Cumprod": cumprod,
+    "DepthToSpace": depth_to_space,
+    "SpaceToDepth": space_to_depth,
     "Einsum": einsum,
     "Erfc": erfc,
     "Expm1": expm1,

@@ -104,8 +104,7 @@ class _Tracer:
     def around(
         self, call: LayerCall, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        scope = re.sub(r"[^A-Za-z0-9_./-]", "_", call.name)
-        scope = scope if scope[0].isalnum() else f"_{scope}".replace("_", "L", 1)
+        scope = scope_of(call.name)
         self.scopes[scope] = call.path
         self.calls.append(call)
         with tf.name_scope(f"{scope}/"):
@@ -120,7 +119,8 @@ class _Tracer:
                 else:
                     result = original(*args, **kwargs)
             self.calls.pop()
-            return result if call.inner else self._marked(call, result)
+            with self.traceable(f"layer {call.path}"):  # a shape of unknown rank
+                return result if call.inner else self._marked(call, result)
 
     def _whole(self, handler: WholeLayer, call: LayerCall, x: tf.Tensor) -> tf.Tensor:
         layer = call.layer
@@ -200,7 +200,9 @@ def trace(model: keras.Model, given: Mapping[str, Array]) -> Traced:
         held = [*zip(variables.values(), weights, strict=True), *zero_states(model)]
         scope = keras.StatelessScope(state_mapping=held)
         steps, calls = tracer.recurrences.collected(), intercepted_calls(model, tracer.around)
-        with scope, steps, whole_activations(), fused_gates(model), calls, tracer.traceable(f"model {model.name}"):
+        operations = _named_operations(model, tracer.scopes)
+        traceable = tracer.traceable(f"model {model.name}")
+        with scope, steps, whole_activations(), fused_gates(model), calls, operations, traceable:
             named = named_outputs(model, call_model(model, tensors, [entry.name for entry in inputs]))
         outputs.extend((name, tuple(value.shape), value.dtype.name) for name, value in named.items())
         return list(named.values())
@@ -223,6 +225,41 @@ def trace(model: keras.Model, given: Mapping[str, Array]) -> Traced:
         tracer.scopes,
         eager_constants(concrete.graph.captures),
     )
+
+
+@contextmanager
+def _named_operations(model: keras.Model, scopes: dict[str, str]) -> Iterator[None]:
+    """Each function of ``keras.ops`` that a functional model calls, which is no layer, runs in a scope of its own."""
+    containers = {"": model, **{f"{path}/": layer for path, layer in layer_paths(model).items()}}
+    wrapped = {
+        id(operation): (f"{prefix}{operation.name}", operation)
+        for prefix, container in containers.items()
+        for operation in getattr(container, "operations", ())
+        if not isinstance(operation, keras.Layer)
+    }
+    try:
+        for path, operation in wrapped.values():
+            scope = scope_of(path)
+            scopes[scope] = path
+            operation.__dict__["call"] = _scoped(operation.call, scope)
+        yield
+    finally:
+        for _, operation in wrapped.values():
+            del operation.__dict__["call"]
+
+
+def _scoped(original: Callable[..., Any], scope: str) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with tf.name_scope(f"{scope}/"):
+            return original(*args, **kwargs)
+
+    return call
+
+
+def scope_of(path: str) -> str:
+    """A path as TensorFlow takes it for a name scope."""
+    scope = re.sub(r"[^A-Za-z0-9_./-]", "_", path)
+    return scope if scope[0].isalnum() else f"_{scope}".replace("_", "L", 1)
 
 
 def _by_layer(model: keras.Model, ends: Sequence[CallEnd]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,6 +30,18 @@ def _runnable() -> Iterator[None]:
         ) from error
 
 
+def _refuse_without_samples(named: Mapping[str, Any], batch: Batch) -> None:
+    """Nothing can be compared sample by sample of an output that mixes the samples."""
+    count = len(next(iter(batch.inputs.values())))
+    for name, value in named.items():
+        if not value.shape.rank or value.shape[0] != count:
+            raise UnsupportedError(
+                f"output {name} has shape {tuple(value.shape)} on {count} samples: its first axis is not the samples'",
+                where=f"output {name}",
+                fix="let the model end before what joins the samples of a batch",
+            )
+
+
 def run_keras(model: keras.Model, samples: Samples) -> Run:
     """Outputs of all samples, layers of the probed ones.
 
@@ -50,5 +62,6 @@ def run_keras(model: keras.Model, samples: Samples) -> Run:
         else:
             result = call()
         named = named_outputs(model, result)
+        _refuse_without_samples(named, batch)
         outputs.add(batch.place, {name: keras.ops.convert_to_numpy(value) for name, value in named.items()})
     return Run(outputs.arrays, layers.arrays)

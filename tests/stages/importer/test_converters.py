@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from onnx2torch.node_converters.registry import get_converter
@@ -11,6 +12,7 @@ from torchgraft.stages.errors import UnsupportedError
 from torchgraft.stages.importer import imported
 from torchgraft.stages.importer.converters import CONVERTERS, DOMAIN, register_converters
 from torchgraft.stages.importer.converters.windows import torch_pads
+from torchgraft.stages.onnx_operators import OWN, has_module
 
 GRAPHS = {
     "slices backwards": (
@@ -137,3 +139,11 @@ def test_pads_of_onnx_are_turned_round_for_torch():
     padded = torch.nn.functional.pad(array, torch_pads([0, 1, 2, 0, 3, 4]))
     expected = np.pad(array.numpy(), [(0, 0), (1, 3), (2, 4)])
     assert np.array_equal(padded.numpy(), expected)
+
+
+def test_the_operators_that_stage_1_lets_pass_are_those_that_some_converter_takes():
+    """What is ours beside onnx2torch's is listed where the export can see it."""
+    ours = {operator for converter in CONVERTERS for operator in converter.operators}
+    assert set(OWN) <= ours
+    assert all(has_module(operator) for operator in ours if onnx.defs.has(operator, 17))
+    assert not any(map(has_module, ("Loop", "If", "Unique", "NonZero", "Det", "BitShift")))
