@@ -129,9 +129,9 @@ class Candidates:
             perms = (p for p in itertools.permutations(range(len(theirs))) if tuple(theirs[a] for a in p) == shape)
             perm = next(perms, None) if len(theirs) == len(shape) <= 4 else None
             yield each, Arrangement(axes=perm)
-        for each in self._of_kind(PARAMETER):
-            if held := held_rows(shape, each.op.slots["value"].shape, self._probed.rows.get(op.slots["value"].key)):
-                yield each.op, Arrangement(held=held)
+        for probed in self._of_kind(PARAMETER):
+            if held := held_rows(shape, probed.op.slots["value"].shape, self._probed.rows.get(op.slots["value"].key)):
+                yield probed.op, Arrangement(held=held)
 
     def _words(self, op: Op, read: torch.Tensor) -> Iterator[tuple[Op, Arrangement]]:
         """Lookups of the same words in a table of fewer."""

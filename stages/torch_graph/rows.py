@@ -109,6 +109,7 @@ def _is_view(made: Any, held: int) -> bool:
 
 def _positions(name: str, args: Sequence[Any], table: torch.Tensor) -> torch.Tensor | None:
     """(samples, positions) that a lookup takes of ``table``; None where the call is no lookup."""
+    positions: torch.Tensor
     if name == "index" and args[0] is table and len(args[1]) == 1:
         positions = args[1][0]
     elif name in _LOOKUPS and args[0] is table and (name == "embedding" or args[1] == 0):
