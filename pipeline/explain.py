@@ -1,6 +1,7 @@
 """``torchgraft explain RUN KEY``: how one tensor is made, why we believe it, and which candidates lost.
 
-Reads ``plan.json`` and ``evidence.json`` of a run that wrote its files; neither TensorFlow nor torch is loaded.
+Reads ``plan.json`` and ``evidence.json`` of a run that wrote its files, or of a conversion that was saved though it is
+not verified; neither TensorFlow nor torch is loaded.
 """
 
 from __future__ import annotations
@@ -70,12 +71,15 @@ def _made(key: str, recipe: Recipe, found: dict[str, Any]) -> Iterator[str]:
 
 
 def _plan(folder: Path) -> Plan:
+    if not folder.is_dir():
+        raise UsageError("there is no such folder", where=str(folder), fix="give the output folder of a run")
     if not (folder / PLAN).is_file():
         raise UsageError(
-            f"there is no {PLAN}",
+            f"there is no {PLAN}: no run that was verified has written its files here",
             where=str(folder),
-            fix="give the output folder of a run that was verified; one that ends with an error writes no files: its "
-            "message, whole with `torchgraft run --verbose`, has every candidate",
+            fix="a run that ends with an error writes none; `torchgraft run --verbose` shows its mapping, what was "
+            "compared and the candidates of what was not placed. In Python, convert(…).save(folder, "
+            "allow_unverified=True) writes the files of a conversion that is not verified, for `explain` to read",
         )
     try:
         return Plan.load(folder / PLAN)

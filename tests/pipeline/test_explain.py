@@ -101,8 +101,16 @@ def test_a_key_that_stays_as_it_is_and_one_without_evidence(run):
 def test_an_unknown_key_and_a_folder_without_a_run_are_usage_errors(run):
     with pytest.raises(UsageError, match=r"no key fc\.wieght\nTo fix it: the nearest are fc\.weight"):
         explain(run, "fc.wieght")
-    with pytest.raises(UsageError, match=r"no plan\.json"):
+    with pytest.raises(UsageError, match="no such folder"):
         explain(run / "nowhere", "fc.weight")
+
+
+def test_a_run_that_failed_has_nothing_to_explain_and_what_to_do_is_said(run):
+    (run / "plan.json").unlink()
+    with pytest.raises(UsageError, match=r"no plan\.json: no run that was verified") as caught:
+        explain(run, "fc.weight")
+    assert "torchgraft run --verbose" in str(caught.value)
+    assert "save(folder, allow_unverified=True)" in str(caught.value)
 
 
 @pytest.mark.parametrize("file", ["plan.json", "evidence.json"])

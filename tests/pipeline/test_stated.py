@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 from keras_models import randomised
+from ruamel.yaml import YAML
 from torch import nn
-from torchgraft import Conversion, UsageError, convert
+from torchgraft import Conversion, DifferenceError, UsageError, convert
+from torchgraft.pipeline.explain import explain
 from torchgraft.pipeline.summary import summary_of, text_of
 
 
@@ -97,6 +99,41 @@ def test_layers_of_ones_own_are_in_the_state_dict_and_not_in_what_the_plan_makes
     assert torch.equal(conversion.state_dict["c.weight"], module.c.weight)
     assert set(conversion.plan.recipes) == {"a.weight", "a.bias", "b.weight", "b.bias"}
     NewHead().load_state_dict(conversion.state_dict, strict=True)
+
+
+class Departs(Net):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.c(self.b(torch.tanh(self.a(x))))
+
+
+def test_a_conversion_that_is_not_verified_is_saved_on_request_and_explained(keras_model, tmp_path):
+    departed = convert(keras_model, Departs(), samples=4)
+    with pytest.raises(DifferenceError):
+        departed.save(tmp_path / "run")
+    with pytest.raises(UsageError, match="no such folder"):
+        explain(tmp_path / "run", "b.weight")
+    departed.save(tmp_path / "run", allow_unverified=True)
+    told = explain(tmp_path / "run", "b.weight")
+    assert "Evidence: structure" in told
+    assert "what it reads is not what Keras layer code reads" in told
+
+
+def test_the_lines_that_are_printed_of_a_backbone_state_it(keras_model):
+    class Backbone(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            del self.c
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.b(torch.relu(self.a(x)))
+
+    found = convert(keras_model, Backbone(), samples=4)
+    assert [finding.severity for finding in found.findings] == ["warning"]
+    lines = YAML(typ="safe").load("\n".join(summary_of(found, "backbone").fit))["fit"]
+    assert lines["outputs"] == {"output": {"value": "code"}}
+    again = convert(keras_model, Backbone(), samples=4, fit=lines)
+    assert again.verified
+    assert [finding.severity for finding in again.findings] == ["note"]
 
 
 class Untraceable(Net):
