@@ -27,7 +27,7 @@ def epsilon_and_padding_told(module: nn.Module) -> None:
 
 
 def pairs(size: int | None = None, classes: int = 1000) -> tuple[Pair, ...]:
-    """Those of full width and depth; with ``size`` on smaller images."""
+    """Those of full width and depth; with ``size`` on smaller images, and InceptionV3 once."""
 
     def of(name: str, module: str, made: Any, **expected: Any) -> Pair:
         options = {} if size is None else {"input_shape": (size, size, 3)}
@@ -43,9 +43,10 @@ def pairs(size: int | None = None, classes: int = 1000) -> tuple[Pair, ...]:
         "told": epsilon_and_padding_told,
     }
     torchvision = built("torchvision.models:inception_v3", num_classes=classes, aux_logits=False, init_weights=False)
+    inception = of("InceptionV3", "timm inception_v3", timm("inception_v3", num_classes=classes), **counted)
     return (
         of("InceptionV3", "torchvision inception_v3", torchvision, **counted),
-        of("InceptionV3", "timm inception_v3", timm("inception_v3", num_classes=classes), **counted),
+        *([inception] if size is None else []),
         of("InceptionResNetV2", "timm inception_resnet_v2", timm("inception_resnet_v2", num_classes=classes)),
         of("Xception", "timm legacy_xception", timm("legacy_xception", num_classes=classes), **xception),
     )
