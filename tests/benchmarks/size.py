@@ -1,6 +1,6 @@
-"""Converts a model of 3 GB of weights, past protobuf's 2 GB, onto a hand-written module, and prints the peak of memory.
+"""Converts a model of 3 GiB of weights, past protobuf's 2, onto a hand-written module, and prints the peak of memory.
 
-    python tests/benchmarks/size.py [--gigabytes 3]
+    python tests/benchmarks/size.py [--gibibytes 3]
 
 The peak is ``ru_maxrss`` of this process: Python, TensorFlow, torch, the Keras model, the user's module, everything.
 What the libraries alone take is printed beside it. The weights end up in the module, by ``Conversion.load_into``.
@@ -93,8 +93,8 @@ def peak() -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--gigabytes", type=float, default=3.0)
-    blocks = math.ceil(parser.parse_args().gigabytes * 1e9 / (2 * 4 * WIDTH * WIDTH))
+    parser.add_argument("--gibibytes", type=float, default=3.0)
+    blocks = math.ceil(parser.parse_args().gibibytes * 2**30 / (2 * 4 * WIDTH * WIDTH))
     libraries = peak()
     model, module = tower(blocks), Tower(blocks)
     weights = sum(4 * int(np.prod(variable.shape)) for variable in model.weights)
