@@ -22,6 +22,7 @@ from ..measure import agreement
 from .keras_run import run_keras
 from .onnx_run import OnnxRunner
 from .samples import samples_of
+from .weakness import refuse_weak
 
 KERAS, RAW, NORMALIZED = "keras", "onnxruntime raw", "onnxruntime"
 
@@ -42,6 +43,7 @@ class Verify:
         samples = samples_of(job, exported)
         progress.step(f"running Keras on {samples.count} samples, {samples.probed} of them layer by layer")
         keras_run = run_keras(job.model, samples)
+        refuse_weak(job.model, samples, keras_run)
         progress.step(f"running {RAW}")
         runner = OnnxRunner(exported, exported.variables)
         tolerance = _of_onnx(job.tolerance, runner.in_float32)

@@ -19,6 +19,7 @@ from .geometry import geometries
 from .layout import layouts
 from .output import outputs
 from .preprocessing import preprocessing
+from .ranges import ranges
 from .recurrence import recurrences
 from .zeros import zeros
 
@@ -33,6 +34,7 @@ CHECKERS: tuple[Callable[[Context], Iterable[Finding]], ...] = (
     layouts,
     ambiguities,
     zeros,
+    ranges,
 )
 
 
