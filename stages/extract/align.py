@@ -177,7 +177,7 @@ class _Attempt:
         return sum(not output.is_among(marks) for output in self._expected)
 
     def _watch(self, name: str, value: torch.Tensor) -> None:
-        self._found.marks[name] = fingerprint(value)
+        self._found.marks[name] = self._probed.mark_of(value)
 
     def _at_op(self, call: OpCall) -> torch.Tensor:
         op = call.op
@@ -189,7 +189,8 @@ class _Attempt:
             return call.compute()
         self._shapes[op.name] = call.output_shape
         read = op.canonical_input(call.value)
-        pair = self._choose.by_values(op, read, self._held)
+        mark = self._found.marks.get(op.reads) if read is call.value else None
+        pair = self._choose.by_values(op, read, self._held, mark)
         doubtful = pair is None or self._is_doubtful(op, pair.match, self._held)
         if doubtful and (repaired := self._repaired(op, pair)) is not None:
             pair = repaired

@@ -20,7 +20,7 @@ import torch
 
 from ..torch_graph import CONVOLUTIONS, PARAMETER, TRANSPOSED, Op
 from .arrange import Arrangement, arrangement, as_rows, close
-from .fingerprint import MarkIndex, fingerprint
+from .fingerprint import Mark, MarkIndex, fingerprint
 from .holdings import Holdings
 from .pairs import AS_IT_IS, Match, ways_together
 from .probe import Probe, ProbedOp
@@ -59,7 +59,7 @@ class Candidates:
             self._variables[op.name] = self._reference.variables_of(op)
         return self._variables[op.name]
 
-    def alike(self, op: Op, read: torch.Tensor) -> list[tuple[Op, Arrangement]]:
+    def alike(self, op: Op, read: torch.Tensor, mark: Mark | None = None) -> list[tuple[Op, Arrangement]]:
         """All ops of the family that read the same values, held or not, in execution order."""
         if op.kind == PARAMETER:
             return list(self._parameters(op))
@@ -69,7 +69,8 @@ class Candidates:
         if index is None:
             return []
         # A convolution may read more padding behind than the reference's: see Arrangement.surplus.
-        near = index.matching(fingerprint(read), counted=op.kind not in CONVOLUTIONS)
+        mark = fingerprint(read) if mark is None else mark
+        near = index.matching(mark, counted=op.kind not in CONVOLUTIONS)
         found = ((each.op, arrangement(op, read, each.op, each.read)) for each in near)
         return [(each, order) for each, order in found if order is not None]
 

@@ -11,6 +11,7 @@ import torch
 from ..torch_graph import PARAMETER, Op, Reading
 from .arrange import Arrangement, as_rows, likeliest_features
 from .candidates import Candidates
+from .fingerprint import Mark
 from .groups import Groups
 from .holdings import Holdings
 from .pairs import AS_IT_IS, Match, Pair
@@ -50,9 +51,9 @@ class Chooser:
         self._after_ours = downstream(target)
         self._after_theirs = downstream(reference.reading)
 
-    def by_values(self, op: Op, read: torch.Tensor, held: Holdings) -> Pair | None:
-        """The likeliest of those that read what ``op`` reads; None where none does."""
-        alike = self._candidates.alike(op, read)
+    def by_values(self, op: Op, read: torch.Tensor, held: Holdings, mark: Mark | None = None) -> Pair | None:
+        """The likeliest of those that read what ``op`` reads; None where none does. ``mark``: of that, where known."""
+        alike = self._candidates.alike(op, read, mark)
         matches = self._candidates.matches(op, read, alike, held)
         if not matches:
             return None

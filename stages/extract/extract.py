@@ -25,7 +25,7 @@ from .partial import Ends, compared_ends, ends_of, left_behind, refuse_early_end
 from .placements import placements
 from .preprocessing import computed, fronts, in_front, untrained
 from .reference import Reference, read_reference
-from .results import Twice, as_keras, layer_candidates, place_layers
+from .results import Twice, as_keras, layer_candidates, place_layers, tells_alone
 from .search import Found, search
 from .stated import refuse_wrong_hints, stated_of
 from .statistics import refuse_missing_counters
@@ -83,12 +83,14 @@ class Extract:
         wide = _reference_values(graph, reference, second.probe.kept)
         values = {name: Twice(value, wide[name]) for name, value in inner.items()}
         placed = _outputs(module, job, graph, found, second, values=values, ends=ends)
-        first = _values(found, set(second.kept))
+        doubtful = [name for name, value in values.items() if not tells_alone(value.wide)]
+        first = _values(found, {node for name in doubtful for node in candidates[name]})
         layers, unaligned = place_layers(
             graph.boundaries,
             values,
             candidates,
-            {node: Twice(value, second.kept[node]) for node, value in first.items()},
+            second.kept,
+            first,
             reading=found.reading,
             biasless={name: each.norm.target.place for each in absorbed for name in each.between},
         )
@@ -147,7 +149,7 @@ def _outputs(
             )
         )
     given = [Twice(*each) for each in zip(found.alignment.outputs, second.outputs, strict=True)]
-    placed = place_outputs(wanted, list(inner.values()), given, found.places, own=ends.own)
+    placed = place_outputs(wanted, list(inner.values()), given, found.reading.returned, own=ends.own)
     shapes = {each.port.name: tuple(each.value.narrow.shape) for each in (*inner.values(), *wanted)}
     refuse_early_end(placed, shapes, job)
     missing = [name for name, layer in placed.missing.items() if not layer]

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-Marks: TypeAlias = Mapping[str, npt.NDArray[np.float64]]
+Mark: TypeAlias = npt.NDArray[np.float64]
+Marks: TypeAlias = Mapping[str, Mark]
+NO_MARK: Mark = np.empty(0)
 
 #: Relative; far above the rounding of float32 sums in another order, far below what other values would give.
 SAME = 1e-5

@@ -10,12 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from ..torch_graph import PARAMETER, Op, OpCall, Reading, Rows, State, kept
-from .fingerprint import fingerprint
+from .fingerprint import NO_MARK, Mark, fingerprint
 
 #: A prime, so that it is not always the same channel.
 STRETCHED = 19
@@ -45,16 +43,13 @@ class ProbedOp:
         op: the op.
         read: its input in canonical form.
         given: the random numbers that stand for its whole output.
+        mark: fingerprint of ``read``; empty where they were not asked for.
     """
 
     op: Op
     read: torch.Tensor
     given: torch.Tensor
-
-    @cached_property
-    def mark(self) -> npt.NDArray[np.float64]:
-        """Fingerprint of ``read``."""
-        return fingerprint(self.read)
+    mark: Mark
 
 
 @dataclass(frozen=True)
@@ -70,10 +65,21 @@ class Probe:
     """
 
     ops: Mapping[str, ProbedOp]
-    marks: Mapping[str, npt.NDArray[np.float64]]
+    marks: Mapping[str, Mark]
     kept: dict[str, torch.Tensor]
     outputs: Sequence[torch.Tensor]
     rows: Mapping[str, Rows] = field(default_factory=dict)
+
+    def mark_of(self, value: torch.Tensor) -> Mark:
+        """The fingerprint of a value of the user's module, which may be what an op gives as it is."""
+        name = self._given.get(value.data_ptr()) if value.is_contiguous() else None
+        if name is not None and self.ops[name].given.numel() == value.numel():
+            return self.marks[name]
+        return fingerprint(value)
+
+    @cached_property
+    def _given(self) -> Mapping[int, str]:
+        return {each.given.data_ptr(): name for name, each in self.ops.items() if each.given.numel()}
 
 
 def random_values(shape: Sequence[int], spread: Spread, seed: int) -> torch.Tensor:
@@ -111,20 +117,23 @@ def probe(
     """
     ops: dict[str, ProbedOp] = {}
     alike: dict[object, list[ProbedOp]] = {}
-    marks: dict[str, npt.NDArray[np.float64]] = {}
+    marks: dict[str, Mark] = {}
     values: dict[str, torch.Tensor] = {}
 
     def at_op(call: OpCall) -> torch.Tensor:
         if call.op.name in constant:
             return call.compute()
         read = kept(reading, call.op.canonical_input(call.value))
+        mark = NO_MARK
+        if marked:
+            mark = marks[call.op.reads] if read is call.value and call.op.reads in marks else fingerprint(read)
         if call.op.kind == PARAMETER:
             read = torch.zeros(0)
         earlier = alike.setdefault(identity(call.op), [])
         again = next((probed for probed in earlier if torch.equal(probed.read, read)), None)
         whole = call.op.whole_output_shape(call.output_shape)
         given = again.given if again else random_values(whole, spread, seed + 1 + len(ops))
-        ops[call.op.name] = ProbedOp(call.op, read, given)
+        ops[call.op.name] = ProbedOp(call.op, read, given, mark)
         earlier.append(ops[call.op.name])
         return call.op.finish(given, call.output_shape)
 

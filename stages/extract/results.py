@@ -5,6 +5,7 @@ A place is one only where it holds the layer's values under both probes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -39,6 +40,15 @@ def _moved(moves: Sequence[Move], value: torch.Tensor) -> torch.Tensor:
     """A view where it can be: torch takes no negative strides."""
     moved = apply_moves(moves, value.numpy())
     return torch.from_numpy(moved if min(moved.strides, default=0) >= 0 else moved.copy())
+
+
+#: So many numbers are not equal by chance, in another order or made by another function.
+MANY = 4096
+
+
+def tells_alone(value: torch.Tensor) -> bool:
+    """Whether one probe tells a value, of which the fingerprint under the other agrees."""
+    return value.numel() >= MANY and math.isfinite(float(value.sum()))
 
 
 def as_keras(port: Port, narrow: torch.Tensor, wide: torch.Tensor) -> Twice:
@@ -76,13 +86,16 @@ def place_layers(
     boundaries: Sequence[Boundary],
     wanted: Mapping[str, Twice],
     candidates: Mapping[str, Sequence[str]],
-    kept: Mapping[str, Twice],
+    wide: Mapping[str, torch.Tensor],
+    narrow: Mapping[str, torch.Tensor],
     *,
     reading: Reading,
     biasless: Mapping[str, str],
 ) -> tuple[tuple[AlignedLayer, ...], dict[str, str]]:
     """The boundaries that have a place in the user's module; and why the others have none.
 
+    ``wide`` and ``narrow`` are the module's values under the probes, under the first one those that the second does not
+    tell alone.
     ``biasless`` are the values of the module that lack a bias of Keras, with the normalisation that takes it in.
     """
     layers: list[AlignedLayer] = []
@@ -96,7 +109,11 @@ def place_layers(
             unaligned[name] = f"the module computes it without the bias, which {biasless[lacking.pop()]} takes in"
             continue
         for node in candidates[name]:
-            moves = kept[node].moves_to(wanted[name])
+            value = wanted[name]
+            if node in narrow:
+                moves = Twice(narrow[node], wide[node]).moves_to(value)
+            else:
+                moves = moves_between(wide[node], value.wide)
             if moves is not None:
                 layers.append(AlignedLayer(name, reading.places[node], node, moves))
                 break

@@ -23,7 +23,6 @@ from .align import align, with_zeros
 from .arguments import assignments, check_stated, quiet_options, tensor_arguments
 from .entries import entries, entry_ops
 from .expected import Expected, expected_outputs
-from .forward import places_of
 from .pairs import Alignment
 from .preprocessing import Front, front_values, true_values
 from .probe import NARROW, Probe, Spread
@@ -47,7 +46,6 @@ class Found:
         trial: how it takes Keras' inputs.
         fronts: what Keras computes in front of its first trained layers.
         inputs: the probe's, so given.
-        places: of the module's outputs in what forward returns.
         reading: the module, read on them.
         probe: the reference under the probe.
         alignment: the pairs.
@@ -60,7 +58,6 @@ class Found:
     trial: Trial
     fronts: tuple[Front, ...]
     inputs: Sequence[torch.Tensor]
-    places: Sequence[str]
     reading: Reading
     probe: Probe
     alignment: Alignment
@@ -69,7 +66,7 @@ class Found:
 
     @property
     def state(self) -> State:
-        """The module's own, with zeros for the constants that Keras has not."""
+        """The module's own, with zeros for the biases that Keras has not."""
         return with_zeros(self.module.state_dict(), [op.slots["value"].key for op in self.alignment.zeros])
 
     @property
@@ -153,8 +150,8 @@ def _reads_right(found: Found) -> bool:
     return bool(pairs) and all(pair is not None and pair.by_values and pair.arrangement.rows is None for pair in pairs)
 
 
-#: The module as it is called, the reading of it, the places of its outputs, the rows that it reads of its tables.
-_Read: TypeAlias = tuple[nn.Module, Reading, list[str], Mapping[str, Rows]]
+#: The module as it is called, the reading of it, the rows that it reads of its tables.
+_Read: TypeAlias = tuple[nn.Module, Reading, Mapping[str, Rows]]
 
 
 class _Bench:
@@ -184,7 +181,7 @@ class _Bench:
         read_so = self._reading(way, inputs)
         if isinstance(read_so, TorchgraftError):
             return -1, -1
-        _, reading, _, rows = read_so
+        _, reading, rows = read_so
         probe = self._probe(reading, rows)
         values = fed_values(self._reference, probe, NARROW, self.fronts)
         return entries(reading, self._tensors(way, values), self._state, probe)
@@ -192,12 +189,12 @@ class _Bench:
     def align(self, way: Trial) -> Found:
         read_so = self._reading(way, self._tensors(way, self._values))
         assert not isinstance(read_so, TorchgraftError)
-        twin, reading, places, rows = read_so
+        twin, reading, rows = read_so
         probe = self._probe(reading, rows)
         inputs = self._tensors(way, fed_values(self._reference, probe, NARROW, self.fronts))
-        expected = expected_outputs(self._reference, probe, self._outputs, places)
+        expected = expected_outputs(self._reference, probe, self._outputs, reading.returned)
         alignment = align(self._reference, probe, reading, inputs, self._state, expected=expected, stated=self._mapping)
-        return Found(self._reference, twin, way, self.fronts, inputs, places, reading, probe, alignment, expected)
+        return Found(self._reference, twin, way, self.fronts, inputs, reading, probe, alignment, expected)
 
     def failure(self, signature: inspect.Signature, details: tuple[str, ...] = ()) -> TorchgraftError:
         """Why forward ran in no way: the first reason, which is that of the likeliest one."""
@@ -229,11 +226,10 @@ class _Bench:
         key = (way.call.arguments, tuple((tuple(value.shape), value.dtype) for value in inputs), inverted)
         if key not in self._read:
             try:
-                places = places_of(self._module, way.call, inputs)
+                reading = read(self._module, inputs, call=way.call)
                 twin = adapted(working_copy(self._module), way.call)
-                reading = read(twin, inputs)
                 rows = tables_read(twin, reading, inputs, self._reference.reading)
-                self._read[key] = (twin, reading, places, rows)
+                self._read[key] = (twin, reading, rows)
             except (ForwardError, UnsupportedError) as error:
                 self._read[key] = error
         return self._read[key]

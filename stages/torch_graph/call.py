@@ -106,6 +106,12 @@ def call_of(module: nn.Module) -> Call | None:
     return forward.call if isinstance(forward, _Flat) else None
 
 
+def result_places(twin: nn.Module, result: Any) -> list[str]:
+    """Where the tensors of ``result``, that of the last call, stand in what the module's own forward returned."""
+    forward = twin.__dict__.get("forward")  # TorchScript takes no override, and keeps a method of its own there
+    return list(forward.places) if isinstance(forward, _Flat) else [place for place, _ in tensors_in(result)]
+
+
 def tensors_in(result: Any, path: str = "") -> Iterator[tuple[str, torch.Tensor]]:
     """(place, tensor) of every tensor in what a forward returned: "logits", "0", "aux.1"; "" where it is the result.
 

@@ -10,7 +10,7 @@ from torch import nn
 from ..fit import Fit, InputFit, OutputFit, laid
 from ..fit.activations import activated
 from ..plan import Array
-from .call import Call, tensors_in
+from .call import Call, result_places, tensors_in
 from .state import put_state
 from .tensors import as_tensor, in_dtype
 
@@ -54,8 +54,6 @@ def outputs_by_place(
 ) -> dict[str, torch.Tensor]:
     """Place in forward's result → tensor, of an adapted module; with ``state`` in the place of its own, where given."""
     put_state(twin, state or {})
-    named = list(tensors_in(twin(*tensors)))
-    # TorchScript takes no override, and keeps a method of its own there.
-    recorded = getattr(twin.__dict__.get("forward"), "places", None)
-    places: list[str] = [place for place, _ in named] if recorded is None else recorded
-    return {place: tensor for place, (_, tensor) in zip(places, named, strict=True)}
+    result = twin(*tensors)
+    tensors_given = (tensor for _, tensor in tensors_in(result))
+    return dict(zip(result_places(twin, result), tensors_given, strict=True))

@@ -18,7 +18,7 @@ from torch.nn.parameter import UninitializedParameter
 from torch.utils import _pytree as pytree
 
 from ..errors import DifferenceError, MappingError, TorchgraftError, UnsupportedError
-from .call import adapted, call_of
+from .call import Call, adapted, call_of, result_places
 from .exported import exported
 from .generators import kept_generators, seed_generators
 from .reading import Reading
@@ -60,37 +60,48 @@ def working_copy(module: nn.Module) -> nn.Module:
     return twin.eval()
 
 
-def read(module: nn.Module, inputs: Sequence[torch.Tensor], *, ours: bool = False) -> Reading:
-    """Read a module that takes ``inputs``, without changing it.
+def read(module: nn.Module, inputs: Sequence[torch.Tensor], *, call: Call | None = None, ours: bool = False) -> Reading:
+    """Read a module, called as ``call`` says, on ``inputs``, without changing it.
 
-    What is ``ours``, made of calls without a state, needs no runs of its own beside the recorded one.
+    What is ``ours`` computes and does nothing else: it is taken as it is recorded.
 
     Raises:
         MappingError: its forward fails on these inputs.
         DifferenceError: its forward is not deterministic.
         UnsupportedError: its forward writes into its own weights, or cannot be read from a run.
     """
-    expected = None if ours else _own_outputs(module, inputs)
+    twin = _called(module, call)
+    expected, returned = ([], []) if ours else _own_outputs(twin, inputs, seed=0)
     try:
-        recording = record(working_copy(module), inputs)
-        expected = recording.given if expected is None else expected
-        for reading in _readings(recording, module, inputs):
-            if _is_faithful(reading, module, inputs, expected):
+        with kept_generators():
+            seed_generators(1)
+            recording = record(twin, inputs)
+        for reading in _readings(recording, module, call, inputs):
+            if ours or _is_faithful(reading, module, inputs, expected):
+                reading.returned = returned
                 return reading
     except TorchgraftError:
         raise
     except Exception as error:
         raise _unreadable(module, f"{type(error).__name__}: {error}") from error
+    _refuse_chance(twin, inputs, expected)
     raise _unreadable(module, "it does not give again what it gave", *dict.fromkeys(recording.left))
 
 
-def _readings(recording: Recording, module: nn.Module, inputs: Sequence[torch.Tensor]) -> Iterator[Reading]:
+def _called(module: nn.Module, call: Call | None) -> nn.Module:
+    twin = working_copy(module)
+    return twin if call is None else adapted(twin, call)
+
+
+def _readings(
+    recording: Recording, module: nn.Module, call: Call | None, inputs: Sequence[torch.Tensor]
+) -> Iterator[Reading]:
     """The ways of reading, best first: a graph can be looked back into, a run can only be repeated as a whole."""
     if not recording.left:
         yield ReplayedReading(recording.as_graph())
         return
     with suppress(Exception):  # torch.export raises whatever it meets; the recorded run is there
-        yield ReplayedReading(exported(working_copy(module), inputs))
+        yield ReplayedReading(exported(_called(module, call), inputs))
     yield RecordedReading(recording)
 
 
@@ -121,31 +132,29 @@ def _close(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
     return torch.allclose(ours, theirs, rtol=0, atol=FAITHFUL * scale, equal_nan=True)
 
 
-def _own_outputs(module: nn.Module, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """What the module itself gives, its tensors flattened.
+def _own_outputs(
+    twin: nn.Module, inputs: Sequence[torch.Tensor], *, seed: int
+) -> tuple[list[torch.Tensor], Sequence[str]]:
+    """What a working copy gives, its tensors flattened, and where they stand in what forward returned."""
+    with torch.no_grad(), user_forward(twin, inputs):
+        seed_generators(seed)
+        result = twin(*(value.clone() for value in inputs))
+    outputs = [leaf.clone() for leaf in pytree.tree_leaves(result) if isinstance(leaf, torch.Tensor)]
+    return outputs, result_places(twin, result)
 
-    One copy is run twice, under two seeds: a forward that draws random numbers in eval mode, or that changes what it
-    computes with, can prove nothing.
+
+def _refuse_chance(twin: nn.Module, inputs: Sequence[torch.Tensor], first: Sequence[torch.Tensor]) -> None:
+    """A forward that draws random numbers in eval mode, or that changes what it computes with, can prove nothing.
+
+    ``twin`` has given ``first`` and been run once more under another seed, since when it gave something else.
     """
-    twin = working_copy(module)
-    runs = []
-    for seed in (0, 1):
-        with torch.no_grad(), user_forward(twin, inputs):
-            seed_generators(seed)
-            result = twin(*(value.clone() for value in inputs))
-        runs.append([leaf.clone() for leaf in pytree.tree_leaves(result) if isinstance(leaf, torch.Tensor)])
-    first, second = runs
-    if len(first) != len(second) or not all(map(_equal, first, second)):
+    again, _ = _own_outputs(twin, inputs, seed=2)
+    if len(first) != len(again) or not all(map(_close, first, again)):
         raise DifferenceError(
             "forward is not deterministic in eval mode: two runs on the same inputs differ",
-            where=type(module).__name__,
+            where=type(twin).__name__,
             fix="use torch.nn.Dropout, and guard random numbers and changes of state by `if self.training`",
         )
-    return first
-
-
-def _equal(first: torch.Tensor, second: torch.Tensor) -> bool:
-    return first.shape == second.shape and torch.equal(first.nan_to_num(), second.nan_to_num())
 
 
 @contextmanager

@@ -74,6 +74,8 @@ class Reading(Protocol):
         places: name of every value that ``watch`` may see → module path and operation, for people.
         results: module path → name of the value that its last call gave.
         glue: name of a value that is no op → Glue; empty where unknown.
+        returned: where the outputs stand in what the module's own forward returned ("logits", "aux.1"); empty where it
+            is called as it is.
         keeps_values: whether a value, once made, stays as it is; else (a write through a view, a run as a whole) it may
             be written into.
     """
@@ -83,6 +85,7 @@ class Reading(Protocol):
     places: dict[str, str]
     results: dict[str, str]
     glue: dict[str, Glue]
+    returned: Sequence[str]
     keeps_values: bool
 
     def take_as_glue(self, ops: Collection[str]) -> None:

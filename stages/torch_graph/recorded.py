@@ -27,6 +27,7 @@ class RecordedReading:
 
     how = "a recorded run"
     keeps_values = False
+    returned: Sequence[str] = ()
 
     def __init__(self, recording: Recording) -> None:
         self._recording, self._raw = recording, frozenset[str]()

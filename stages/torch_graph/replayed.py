@@ -44,6 +44,8 @@ class AtenGraph:
 class ReplayedReading:
     """See ``Reading``. The shapes, the batch's included, are those it was made with."""
 
+    returned: Sequence[str] = ()
+
     def __init__(self, made: AtenGraph) -> None:
         self.how, self._made, self._graph = made.how, made, made.graph
         writable = {*made.buffers, *made.constants}
