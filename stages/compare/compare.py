@@ -24,6 +24,7 @@ from ..fit import Fit, OutputFit
 from ..fit.activations import activated
 from ..measure import agreement
 from ..plan import Array
+from ..precision import between_float32
 from ..torch_graph import Surroundings, as_tensor, floating_dtype
 from .accuracy import accuracy
 from .run_module import layers_of, outputs_of
@@ -55,7 +56,8 @@ class Compare:
         runs = {"keras": verification.keras, "onnxruntime": verification.normalized, "torch": Run(outputs, ours)}
         values = {name: run.layers for name, run in runs.items()}
         of_onnx = verification.tolerance or job.tolerance
-        layers = tuple(_agreements(values, kept, job.tolerance, of_onnx))
+        between = between_float32(of_onnx, module)
+        layers = tuple(_agreements(values, kept, job.tolerance, of_onnx, between))
         not_compared = {
             name: f"it has no value in {' and '.join(absent)}"
             for name in kept
@@ -63,8 +65,8 @@ class Compare:
         }
         return Comparison(
             outputs=(
-                *_agreements(_given(runs, extraction.fit), outputs, job.tolerance, of_onnx),
-                *_agreements(values, extraction.ends, job.tolerance, of_onnx),
+                *_agreements(_given(runs, extraction.fit), outputs, job.tolerance, of_onnx, between),
+                *_agreements(values, extraction.ends, job.tolerance, of_onnx, between),
             ),
             layers=layers,
             not_compared={
@@ -81,13 +83,20 @@ class Compare:
 
 
 def _agreements(
-    values: Mapping[str, Mapping[str, Array]], order: Iterable[str], tolerance: Tolerance, of_onnx: Tolerance
+    values: Mapping[str, Mapping[str, Array]],
+    order: Iterable[str],
+    tolerance: Tolerance,
+    of_onnx: Tolerance,
+    between: Tolerance,
 ) -> Iterable[Agreement]:
-    """For each name all runtimes have, one row a pair of runtimes; ours first, then what it is measured against."""
+    """For each name all runtimes have, one row a pair of runtimes; ours first, then what it is measured against.
+
+    ``tolerance`` is that of the module against Keras, ``of_onnx`` of ONNX Runtime, ``between`` of both without Keras.
+    """
     for name in order:
         if all(name in run for run in values.values()):
             for ours, theirs in (("onnxruntime", "keras"), ("torch", "keras"), ("torch", "onnxruntime")):
-                limit = of_onnx if "onnxruntime" in (ours, theirs) else tolerance
+                limit = between if "keras" not in (ours, theirs) else of_onnx if ours == "onnxruntime" else tolerance
                 yield agreement(name, (ours, theirs), values[ours][name], values[theirs][name], limit)
 
 

@@ -121,20 +121,25 @@ def test_row_41_denormals_pass_within_the_tolerance_bit_by_bit():
     assert bits(conversion.state_dict["head.bias"]) == bias.tobytes()
 
 
-def test_int8_is_dequantised_onto_a_float_module_by_its_formula():
+def words() -> keras.Model:
     ids = keras.Input((5,), dtype="int32", name="ids")
     x = layers.Flatten(name="flat")(layers.Embedding(11, 8, name="table")(ids))
     model = randomised(keras.Model(ids, layers.Dense(3, name="head")(x)))
     model.quantize("int8")
+    return model
 
-    class Words(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.table, self.head = nn.Embedding(11, 8), nn.Linear(40, 3)
 
-        def forward(self, ids):
-            return self.head(self.table(ids).flatten(1))
+class Words(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.head = nn.Embedding(11, 8), nn.Linear(40, 3)
 
+    def forward(self, ids):
+        return self.head(self.table(ids).flatten(1))
+
+
+def test_int8_is_dequantised_onto_a_float_module_by_its_formula():
+    model = words()
     conversion = torchgraft.convert(model, Words())
     assert conversion.verified, conversion.comparison.first_difference
     assert set(conversion.plan.arithmetic) == {"table.weight", "head.weight"}
@@ -148,3 +153,38 @@ def test_a_module_that_departs_is_told_in_half_precision_too():
     conversion = torchgraft.convert(network("mixed_float16"), module)
     assert not conversion.verified
     assert any("eps" in str(finding) for finding in conversion.findings)
+
+
+def still_verified(model: keras.Model, module: nn.Module, share: float) -> bool:
+    """Whether stage 6 verifies a state_dict one of whose weights is off by ``share`` of the largest of its tensor."""
+    from dataclasses import replace
+
+    from torchgraft.stages.base import Artifacts, Extraction, Job, Silent
+    from torchgraft.stages.compare import Compare
+    from torchgraft.stages.precision import derived_tolerance
+
+    conversion = torchgraft.convert(model, module)
+    assert conversion.verified
+    extraction = conversion.artifacts[Extraction]
+    key = next(key for key in reversed(extraction.state) if extraction.state[key].ndim > 1)
+    weight = np.array(extraction.state[key])
+    weight[0, 0] += share * np.abs(weight).max()
+    job = replace(conversion.artifacts[Job], tolerance=derived_tolerance(model, module))
+    again = Artifacts(job)
+    for kind, artifact in conversion.artifacts._kept.items():
+        if kind not in (Job, Extraction):
+            again.add(artifact)
+    again.add(replace(extraction, state={**extraction.state, key: weight}))
+    return bool(Compare().run(again, Silent()).verified)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "bfloat16", "mixed_float16"])
+def test_a_weight_that_is_off_by_a_hundredth_is_seen_although_keras_computes_coarsely(policy):
+    """1e-2 of the largest weight is less than bfloat16's own roundings of four layers: ONNX Runtime tells."""
+    assert still_verified(network(policy), Net(), 0.0)
+    assert not still_verified(network(policy), Net(), 1e-2)
+
+
+def test_a_weight_that_is_off_by_a_hundredth_is_seen_although_keras_computes_on_int8():
+    assert still_verified(words(), Words(), 0.0)
+    assert not still_verified(words(), Words(), 1e-2)
