@@ -84,6 +84,7 @@ PAIRS = (
         module=partial(transformers, "BertModel", **CONFIG),
         differs=("encoder.layer.0.intermediate", "gelu"),
         told=tanh_gelu,
+        full=True,
     ),
     Pair(
         "keras_hub DistilBERT → transformers DistilBertModel",

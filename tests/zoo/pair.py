@@ -100,7 +100,8 @@ class Pair:
         inputs: (Keras model, samples, seed) → its inputs.
         feed: those inputs → the arguments of forward, as whoever wrote the module gives them.
         read: what forward returns → its tensors, in the order of the Keras outputs.
-        full: the size of the original; runs with ``pytest -m long``. Every other pair runs always.
+        full: the size of the original, or more of what another pair shows; runs with ``pytest -m long``. Every other
+            pair runs always.
         findings: words of each finding that there must be (one entry a line that mends), no other is allowed; a pair
             with findings that are warnings is verified all the same.
         told: applies what the findings told to the module: after it there are notes at most, and it is verified.
