@@ -77,6 +77,27 @@ def test_branches_that_differ_only_in_a_setting_are_told_apart_by_it(
     assert not extraction.findings
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([{"padding": 1}, {"padding": 2, "dilation": 2}], "reads (3, 3, 11, 11), here it is (3, 3, 9, 9)"),
+        (
+            [{"padding": 1}, {"padding": 1, "padding_mode": "reflect"}],
+            "reads other values: their sums, in any order, are",
+        ),
+    ],
+    ids=["dilation", "padding mode"],
+)
+def test_branches_that_differ_in_what_they_read_are_told_apart_by_values(options: list[dict[str, Any]], words: str):
+    first, second = ([nn.Conv2d(3, 4, 3, **one) for one in each] for each in (options, options[::-1]))
+    reference, module = TwoSettings(*first, names=("one", "two")), TwoSettings(*second, names=("a", "b"))
+    extraction = extract(randomized(reference), module, x=PICTURES)
+    assert {key: str(extraction.plan[f"{key}.weight"]) for key in "ab"} == {"a": "two/weight", "b": "one/weight"}
+    assert not extraction.findings
+    (lost,) = extraction.evidence["b.weight"].lost
+    assert words in lost.reason
+
+
 def test_where_both_settings_are_wrong_the_epsilons_are_told():
     reference = TwoSettings(*epsilons(0.001, 0.5), names=("one", "two"))
     extraction = extract(randomized(reference), TwoSettings(*epsilons(0.1, 0.1), names=("b", "a")), x=PICTURES)
