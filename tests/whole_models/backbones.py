@@ -88,6 +88,31 @@ def _segformer() -> keras.Model:
     return randomised(keras_hub.models.SegFormerBackbone(encoder, projection_filters=16))
 
 
+def _transformers_turns(kind: str, _model: keras.Model) -> int:
+    """How often the hand-written model of the same sizes turns its values, counted while it runs."""
+    import torch
+    import transformers
+
+    from .turns import Turns
+
+    config = transformers.SegformerConfig(
+        num_encoder_blocks=MIX["num_layers"],
+        depths=MIX["layerwise_depths"],
+        sr_ratios=MIX["layerwise_sr_ratios"],
+        hidden_sizes=MIX["hidden_dims"],
+        patch_sizes=MIX["layerwise_patch_sizes"],
+        strides=MIX["layerwise_strides"],
+        num_attention_heads=MIX["layerwise_num_heads"],
+        mlp_ratios=[4] * MIX["num_layers"],
+        decoder_hidden_size=16,
+        attn_implementation="eager",
+    )
+    module = getattr(transformers, kind)(config).eval()
+    with torch.inference_mode(), Turns() as turns:
+        module(torch.zeros(2, 3, 32, 32))
+    return turns.count
+
+
 def two_layers(attentions: int, more: int = 0) -> int:
     """Four Transposes for each attention of both layers, and ``more``."""
     return 2 * 4 * attentions + more
@@ -152,12 +177,23 @@ IMAGES = (
         intermediate_dim=64, **VIT,
     ),
     Entry("keras_hub CLIP", _clip, lambda model: two_layers(2, more=5), f"{PATCHES}; and the logits", tokens),
-    entry(
-        "MiT", "MiTBackbone", 15,
-        f"{PATCHES}; the reduction of keys and values and the depthwise convolution turn there and back",
-        **MIX, **IMAGE,
+    Entry(
+        "keras_hub MiT",
+        partial(_built, "MiTBackbone", {**MIX, **IMAGE}),
+        partial(_transformers_turns, "SegformerModel"),
+        "counted in a run of transformers' SegformerModel of these sizes: the feature map of the patches is turned "
+        "once a stage and back once, an attention of two heads turns four times (of one head its keys alone), the "
+        "reduction of keys and values and the depthwise convolution turn there and back",
+        tokens,
     ),
-    Entry("keras_hub SegFormer", _segformer, lambda model: 17, f"{PATCHES}; the decoder turns each level back"),
+    Entry(
+        "keras_hub SegFormer",
+        _segformer,
+        partial(_transformers_turns, "SegformerForSemanticSegmentation"),
+        "counted in a run of transformers' SegformerForSemanticSegmentation of these sizes: as MiT, and the decoder "
+        "turns each level there and back",
+        tokens,
+    ),
     entry(
         "ResNet", "ResNetBackbone", input_conv_filters=[64], input_conv_kernel_sizes=[7],
         stackwise_num_filters=[64, 64], stackwise_num_blocks=[1, 1], stackwise_num_strides=[1, 2],

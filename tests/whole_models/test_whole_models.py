@@ -6,11 +6,13 @@ import gc
 
 import keras
 import pytest
+import torch
 from onnx_text import raw_graph
 
 from whole_models.applications import architectures
 from whole_models.entry import Row, moving_transposes, surveyed
 from whole_models.models import MODELS
+from whole_models.turns import Turns
 
 # Seconds each; ResNet50 and MobileNetV2 are in the tests of stages 2 and 4.
 SMALL = ("ConvNeXtTiny", "EfficientNetB0", "MobileNetV3Small", "keras_hub BERT", "keras_hub Llama", "keras_hub ViT")
@@ -56,3 +58,13 @@ def test_a_row_with_a_transpose_too_many_or_a_difference_does_not_hold():
     assert Row(**figures, after=2, different=()).holds
     assert not Row(**figures, after=3, different=()).holds
     assert not Row(**figures, after=2, different=("conv",)).holds
+
+
+def test_turns_are_counted_as_they_move_and_a_chain_of_them_once():
+    x, one = torch.zeros(2, 3, 4), torch.zeros(2, 1, 4)
+    with torch.inference_mode(), Turns() as turns:
+        x.transpose(1, 2).transpose(0, 1) + 1  # one chain
+        x.transpose(1, 2).transpose(1, 2) + 1  # there and back: nothing moves
+        one.transpose(1, 2) + 1  # over an axis of length 1
+        x.permute(2, 0, 1) + 1
+    assert turns.count == 2
