@@ -29,6 +29,7 @@ def ambiguities(context: Context) -> Iterable[Finding]:
             OPEN: "both read the same values",
             UNTRIED: "both read the same values, and the other way was not tried",
         }[guess.outcome]
+        why += f" (as at {guess.like}, in the same structure)" if guess.like else ""
         cause = f"{keys} may be {taken} or {candidates}: {why}; {taken} was taken {by}"
         hint = f'hints: {{"{place}": "{taken}"}}'
         others = " or ".join(f'"{layer}"' for layer in dict.fromkeys(layers))

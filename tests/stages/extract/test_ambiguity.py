@@ -190,22 +190,31 @@ def test_what_is_interchangeable_is_said_in_the_plan_and_with_the_candidate():
     assert "interchangeable" not in " ".join(hinted(TwinHeads, {}).plan["a.weight"].evidence)
 
 
-def test_of_many_equal_branches_those_that_were_not_tried_are_named():
-    class Many(nn.Module):
-        def __init__(self, count: int = 24) -> None:
-            super().__init__()
-            self.all = nn.ModuleList(nn.Linear(6, 4) for _ in range(count))
+class Many(nn.Module):
+    """Pairs of branches that are added, each on an input of its own."""
 
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            pairs = zip(self.all[::2], self.all[1::2], strict=True)
-            return torch.cat(
-                [torch.relu(one(x * n)) + torch.relu(two(x * n)) for n, (one, two) in enumerate(pairs, 1)], 1
-            )
+    def __init__(self, *widths: int) -> None:
+        super().__init__()
+        self.all = nn.ModuleList(nn.Linear(6, width) for width in widths for _ in range(2))
 
-    extraction = extract(randomized(Many()), Many(), x=VECTORS)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        pairs = zip(self.all[::2], self.all[1::2], strict=True)
+        return torch.cat([torch.relu(one(x * n)) + torch.relu(two(x * n)) for n, (one, two) in enumerate(pairs, 1)], 1)
+
+
+def test_of_many_choices_of_one_structure_one_is_tried_and_all_are_told():
+    extraction = extract(randomized(Many(*[4] * 12)), Many(*[4] * 12), x=VECTORS)
     assert len(extraction.findings) == 12
+    assert all("the function is the same" in finding.cause for finding in extraction.findings)
+    assert sum("(as at all.0, in the same structure)" in finding.cause for finding in extraction.findings) == 11
+
+
+def test_of_many_choices_those_that_were_not_tried_are_named():
+    widths = range(3, 3 + TRIED + 4)
+    extraction = extract(randomized(Many(*widths)), Many(*widths), x=VECTORS)
+    assert len(extraction.findings) == len(widths)
     untried = [finding for finding in extraction.findings if "the other way was not tried" in finding.cause]
-    assert len(untried) == 12 - TRIED
+    assert len(untried) == 4
     assert all(finding.severity == "note" and "hints:" in finding.fix for finding in untried)
 
 
