@@ -98,6 +98,9 @@ def _model(raw: ir.Model, done: Pass, nodes: list[ir.Node], inputs: list[str], o
     read = {value for node in nodes for value in values_read(node)}
     made = {value.name: value for node in nodes for value in node.outputs}
     given = {view.value.name: view.value for view in done.inputs.values()}
+    for value in raw.graph.inputs:
+        if value.name in done.inputs:
+            _name_free_sizes(done.inputs[value.name].value, value)
     weights = [value for value, _ in builder.weights.values() if value in read]
     graph = ir.Graph(
         [*(given[name] for name in inputs), *weights],
@@ -110,3 +113,14 @@ def _model(raw: ir.Model, done: Pass, nodes: list[ir.Node], inputs: list[str], o
     model = ir.Model(graph, ir_version=raw.ir_version, producer_name="torchgraft")
     add_functions(model)
     return model
+
+
+def _name_free_sizes(value: ir.Value, raw: ir.Value) -> None:
+    """Call the batch as the raw graph does: ONNX Runtime uses memory again only for sizes of one name.
+
+    Where an input has several free sizes, which is which is not known here, and they stay without names.
+    """
+    names = [size.value for size in raw.shape or () if isinstance(size, ir.SymbolicDim)]
+    if value.shape is not None and len(names) == 1:
+        sizes = [names[0] if isinstance(size, ir.SymbolicDim) else size for size in value.shape]
+        value.shape = ir.Shape(sizes)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from ...base import Finding
+from ...keras_layers import array_of
 from .context import Context
 
 #: The largest value against the next largest, and how large it is at least. Trained tensors stay below 100.
@@ -22,7 +23,10 @@ def ranges(context: Context) -> Iterable[Finding]:
         for variable in layer._trainable_variables + layer._non_trainable_variables:  # noqa: SLF001 - its own alone
             if "float" not in variable.dtype or np.prod(variable.shape) < 4:
                 continue
-            flat = np.abs(np.asarray(variable, dtype=np.float64)).reshape(-1)
+            array = array_of(variable)
+            if max(float(array.max()), -float(array.min())) <= LARGE:
+                continue
+            flat = np.abs(np.asarray(array, dtype=np.float64)).reshape(-1)
             second, largest = np.partition(flat, -2)[-2:]
             if largest > LARGE and largest > PROPORTION * second:
                 place = tuple(int(index) for index in np.unravel_index(int(flat.argmax()), variable.shape))
