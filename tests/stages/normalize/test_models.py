@@ -194,6 +194,17 @@ def test_layers_are_found_again_by_the_names_of_nodes():
     assert len(names) == len(graph.model.graph)
 
 
+def test_the_batch_has_the_name_that_it_has_in_the_raw_graph():
+    """Sizes without a name are all different to ONNX Runtime: it then copies what an addition could write into."""
+    artifacts = graphs_of_named("branches")
+    batches = [
+        {str(value.shape[0]) for value in artifacts[kind].model.graph.inputs if value.name in names}
+        for kind in (ExportedGraph, NormalizedGraph)
+        for names in [{port.value for port in artifacts[kind].inputs}]
+    ]
+    assert batches == [{"batch"}, {"batch"}]
+
+
 def test_the_raw_graph_is_left_as_it_was():
     model = keras_models.conv_bn_pool_dense()
     artifacts = Artifacts(Job(model, None, inputs_for(model)))
