@@ -107,8 +107,18 @@ CELLS: dict[str, Callable[[int], Cell]] = {
 }
 
 
-@pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("rank", KERAS)
+#: The others run with the long ones.
+ALWAYS = ((1, "one"), (2, "one, other gates"), (2, "four"), (3, "eight"))
+
+
+@pytest.mark.parametrize(
+    ("rank", "cell"),
+    [
+        pytest.param(rank, cell, marks=() if (rank, cell) in ALWAYS else pytest.mark.long)
+        for rank in KERAS
+        for cell in CELLS
+    ],
+)
 def test_a_convolutional_lstm_onto_a_cell_written_by_hand(rank: int, cell: str) -> None:
     assert_grafted(clip(rank), CELLS[cell](rank), layout=channels_second)
 

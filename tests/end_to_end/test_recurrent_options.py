@@ -289,7 +289,16 @@ TORCHS = {
 }
 
 
-@pytest.mark.parametrize("name", TORCHS)
+#: What differs from another pair in the kind of the layer alone runs with the long ones.
+ALIKE = (
+    *("return_state of nn.GRU", "return_state of nn.RNN", "initial_state of nn.GRU", "go_backwards, every step"),
+    *("biases off in nn.GRU", "unrolled", "dropout", "RNN around a cell", "merge_mode mul", "merge_mode ave"),
+)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long if name in ALIKE else ()) for name in TORCHS]
+)
 def test_an_option_onto_torchs_own_layer(name: str) -> None:
     make, write = TORCHS[name]
     assert_grafted(make(), write())
