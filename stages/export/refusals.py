@@ -109,7 +109,7 @@ def refuse_without_module(model: ir.Model, scopes: Mapping[str, str]) -> None:
 
 def _place(node: ir.Node, scopes: Mapping[str, str]) -> str:
     """Of the node, else of those beside it: tf2onnx gives a Loop a name of its own."""
-    beside = [user for value in node.outputs for user in value.consumers()]
+    beside: list[ir.Node | None] = [user for value in node.outputs for user in value.consumers()]
     beside += [value.producer() for value in node.inputs if value is not None]
     names = [node.name, *(value.name for value in node.outputs), *(each.name for each in beside if each is not None)]
     return next((place for name in names if name and (place := innermost(name, scopes))), "")

@@ -171,11 +171,11 @@ class Candidates:
         """
         rows, size = as_rows(op, read), output_size(op)
         kernel = op.slots["weight"].shape[2:]
-        widths = {shape[0] for kind, shape, *_ in self._index if kind == op.kind and tuple(shape[1:]) == kernel}  # type: ignore[index, misc]
+        widths = {shape[0] for kind, shape, *_ in self._index if kind == op.kind and tuple(shape[1:]) == kernel}  # type: ignore[index]
         for left in sorted(width for width in widths if rows.shape[1] - width in widths):
             halves = (rows[:, :left], rows[:, left:])
-            found = [list(self._reads(op, half, size)) for half in halves]
-            for pair in itertools.product(*found):
+            one, other = (list(self._reads(op, half, size)) for half in halves)
+            for pair in itertools.product(one, other):
                 if pair[0].name != pair[1].name and output_size(pair[0]) == output_size(pair[1]):
                     yield from self._added(pair, size, held, first)
 
@@ -186,9 +186,9 @@ class Candidates:
             if ours == [self.variables_of(each) for each in first.references]:
                 yield Match(pair, Arrangement(), first.order, first.part, sums=True)
         elif whole > size:
-            found = [{match.part or () for match in _parts([(each, AS_IT_IS)], size, held)} for each in pair]
+            found = [{match.part for match in _parts([(each, AS_IT_IS)], size, held) if match.part} for each in pair]
             for part in sorted(set.intersection(*found)):
-                yield Match(pair, Arrangement(), part=(part[0], part[1]), sums=True)
+                yield Match(pair, Arrangement(), part=part, sums=True)
         elif all(held.is_free(each.name) for each in pair):
             yield Match(pair, Arrangement(), sums=True)
 

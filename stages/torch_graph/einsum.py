@@ -16,7 +16,7 @@ def spelled(equation: Any, *operands: Any) -> torch.Tensor:
     """``torch.einsum``; two operands whose shared letters are all summed over are a matrix product."""
     terms = _terms(equation, operands)
     if terms is None:
-        return torch.functional.einsum(equation, *operands)  # type: ignore[no-any-return]
+        return torch.functional.einsum(equation, *operands)
     (left, right), out = terms
     value, weight = operands
     if isinstance(value, torch.nn.Parameter) and not isinstance(weight, torch.nn.Parameter):
@@ -29,7 +29,7 @@ def spelled(equation: Any, *operands: Any) -> torch.Tensor:
     value = value.permute([left.index(letter) for letter in (*rows, *summed)])
     value = value.reshape(*(sizes[letter] for letter in rows), width)
     weight = weight.permute([right.index(letter) for letter in (*summed, *features)]).reshape(width, -1)
-    made = (value @ weight).reshape([sizes[letter] for letter in (*rows, *features)])
+    made: torch.Tensor = (value @ weight).reshape([sizes[letter] for letter in (*rows, *features)])
     places = [*rows, *features]
     return made.permute([places.index(letter) for letter in out])
 

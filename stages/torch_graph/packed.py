@@ -61,7 +61,7 @@ def pack(sequence: torch.Tensor, lengths: torch.Tensor, batch_first: bool) -> tu
     with _disable_current_modes():  # a look that leaves no trace
         fills = int(lengths.max()) == sequence.shape[int(batch_first)]
     if not fills:
-        return _FUNCTIONS._pack_padded_sequence(sequence, lengths, batch_first)  # type: ignore[no-any-return]  # noqa: SLF001
+        return _FUNCTIONS._pack_padded_sequence(sequence, lengths, batch_first)  # noqa: SLF001
     source, axis, order = getattr(sequence, _SELECTED, (sequence, 0, None))
     if order is None or axis != 1 - batch_first or len(order) != len(lengths):
         source, order = sequence, None
@@ -77,7 +77,7 @@ def pad(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """``torch._VF._pad_packed_sequence``: (the sequence with ``value`` where a sample has ended, lengths), sorted."""
     if not isinstance(sizes, BatchSizes):
-        return _FUNCTIONS._pad_packed_sequence(data, sizes, batch_first, value, total)  # type: ignore[no-any-return]  # noqa: SLF001
+        return _FUNCTIONS._pad_packed_sequence(data, sizes, batch_first, value, total)  # noqa: SLF001
     padding, sequence = sizes.padding, sizes.padding.sequence(data)
     sequence = sequence if padding.batch_first else sequence.transpose(0, 1)
     shown = torch.arange(padding.steps) < padding.lengths.unsqueeze(1)
@@ -88,6 +88,6 @@ def pad(
 
 def select(input: torch.Tensor, dim: int, index: torch.Tensor) -> torch.Tensor:  # noqa: A002 - as torch names it
     """``index_select``, which remembers what it selects from: so ``pack_padded_sequence`` sorts its samples."""
-    made = torch.ops.aten.index_select(input, dim, index)
+    made: torch.Tensor = torch.ops.aten.index_select(input, dim, index)
     setattr(made, _SELECTED, (input, dim, index))
     return made
