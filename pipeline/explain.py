@@ -71,15 +71,14 @@ def _made(key: str, recipe: Recipe, found: dict[str, Any]) -> Iterator[str]:
 
 
 def _plan(folder: Path) -> Plan:
-    if not folder.is_dir():
-        raise UsageError("there is no such folder", where=str(folder), fix="give the output folder of a run")
     if not (folder / PLAN).is_file():
+        missing = f"there is no {PLAN}" if folder.is_dir() else "there is no such folder"
         raise UsageError(
-            f"there is no {PLAN}: no run that was verified has written its files here",
+            f"{missing}: no run that was verified has written its files here",
             where=str(folder),
-            fix="a run that ends with an error writes none; `torchgraft run --verbose` shows its mapping, what was "
-            "compared and the candidates of what was not placed. In Python, convert(…).save(folder, "
-            "allow_unverified=True) writes the files of a conversion that is not verified, for `explain` to read",
+            fix="give the output folder of a run; one that ends with an error writes none: `torchgraft run --verbose` shows "
+            "its mapping, what was compared and the candidates of what was not placed. In Python, convert(…).save("
+            "folder, allow_unverified=True) writes the files of a conversion that is not verified, for `explain` to read",
         )
     try:
         return Plan.load(folder / PLAN)
