@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What the model takes: shape with the batch first, None where free; ``vocabulary`` of the Embedding it feeds."""
+    """What the model takes: shape with the batch first, None where free.
+
+    ``vocabulary`` is that of the Embedding it feeds, ``masked`` what the steps are full of that a Masking layer hides.
+    """
 
     name: str
     shape: tuple[int | None, ...]
     dtype: str
     vocabulary: int | None = None
+    masked: float | None = None
 
     def __str__(self) -> str:
         axes = ", ".join("any" if size is None else str(size) for size in self.shape)
@@ -34,7 +38,23 @@ def input_specs(model: keras.Model) -> tuple[InputSpec, ...]:
     from ..keras_io import declared_inputs
 
     declared = declared_inputs(model)
-    return tuple(InputSpec(one.name, one.shape, one.dtype, _vocabulary(model, one.name)) for one in declared)
+    return tuple(
+        InputSpec(one.name, one.shape, one.dtype, _vocabulary(model, one.name), _masked(model, one.name))
+        for one in declared
+    )
+
+
+def _masked(model: keras.Model, name: str) -> float | None:
+    """``mask_value`` of a Masking layer that takes the input ``name`` itself."""
+    import keras
+
+    tensors = [tensor for tensor in model.inputs if tensor.name == name]
+    values = [
+        float(layer.mask_value)
+        for layer in model.layers
+        if isinstance(layer, keras.layers.Masking) and any(layer.input is tensor for tensor in tensors)
+    ]
+    return next(iter(values), None)
 
 
 def _vocabulary(model: keras.Model, name: str) -> int | None:
@@ -106,7 +126,11 @@ def _draw(
         low, high = limits or _vocabulary_range(spec)
         return rng.integers(int(low), int(high), shape, endpoint=True).astype(spec.dtype)
     if spec.dtype.startswith(("float", "bfloat")):
-        return rng.uniform(*(limits or floats), shape).astype(spec.dtype)
+        drawn = rng.uniform(*(limits or floats), shape)
+        if spec.masked is not None and len(shape) > 2 and shape[1] > 1:
+            for place, sample in enumerate(drawn):  # a mask that hides nothing would not be compared
+                sample[shape[1] - place % shape[1] :] = spec.masked
+        return drawn.astype(spec.dtype)
     raise UnsupportedError(f"input {spec}: no values of this dtype can be generated", where="inputs", fix="give a file")
 
 
