@@ -99,7 +99,7 @@ def _model(raw: ir.Model, done: Pass, nodes: list[ir.Node], inputs: list[str], o
     made = {value.name: value for node in nodes for value in node.outputs}
     given = {view.value.name: view.value for view in done.inputs.values()}
     for value in raw.graph.inputs:
-        if value.name in done.inputs:
+        if value.name is not None and value.name in done.inputs:
             _name_free_sizes(done.inputs[value.name].value, value)
     weights = [value for value, _ in builder.weights.values() if value in read]
     graph = ir.Graph(
