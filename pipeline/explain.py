@@ -76,9 +76,9 @@ def _plan(folder: Path) -> Plan:
         raise UsageError(
             f"{missing}: no run that was verified has written its files here",
             where=str(folder),
-            fix="give the output folder of a run; one that ends with an error writes none: `torchgraft run --verbose` shows "
-            "its mapping, what was compared and the candidates of what was not placed. In Python, convert(…).save("
-            "folder, allow_unverified=True) writes the files of a conversion that is not verified, for `explain` to read",
+            fix="give the output folder of a run; one that ends with an error writes none: `torchgraft run --verbose` "
+            "shows its mapping, what was compared and the candidates of what was not placed. In Python, convert(…)"
+            ".save(folder, allow_unverified=True) writes the files of a conversion that is not verified, to be explained",
         )
     try:
         return Plan.load(folder / PLAN)
