@@ -78,7 +78,7 @@ def _plan(folder: Path) -> Plan:
             where=str(folder),
             fix="give the output folder of a run; one that ends with an error writes none: `torchgraft run --verbose` "
             "shows its mapping, what was compared and the candidates of what was not placed. In Python, convert(…)"
-            ".save(folder, allow_unverified=True) writes the files of a conversion that is not verified, to be explained",
+            ".save(folder, allow_unverified=True) writes those of a conversion that is not verified, to be explained",
         )
     try:
         return Plan.load(folder / PLAN)
