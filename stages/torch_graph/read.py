@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import copy
 import traceback
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -45,9 +47,12 @@ def working_copy(module: nn.Module) -> nn.Module:
             where=type(module).__name__,
             fix="call the module once on an input of the right shape, or give its layers their sizes",
         )
-    shared = {id(own): nn.Parameter(own.detach(), own.requires_grad) for own in module.parameters()}
+    known: dict[int, Any] = {id(own): nn.Parameter(own.detach(), own.requires_grad) for own in module.parameters()}
+    held = (value for child in module.modules() for value in vars(child).values())
+    # A dozen for the hooks of each module, by which deepcopy would take most of its time.
+    known |= {id(value): OrderedDict() for value in held if type(value) is OrderedDict and not value}
     try:
-        twin = copy.deepcopy(module, shared)
+        twin = copy.deepcopy(module, known)
     except Exception as error:  # a user's __deepcopy__ may raise anything
         raise UnsupportedError(
             f"the module cannot be copied ({type(error).__name__}: {error})",
