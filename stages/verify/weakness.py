@@ -20,7 +20,7 @@ STRONGER = (10.0, 0.1, 1000.0)
 
 def refuse_weak(model: keras.Model, samples: Samples, run: Run) -> None:
     """Raise a DifferenceError where no output differs between samples: equal ones prove nothing of the weights."""
-    if samples.count < 2 or not run.outputs or not _is_weak(run.outputs.values()):
+    if samples.count < 2 or not model.weights or not run.outputs or not _is_weak(run.outputs.values()):
         return
     better = next((factor for factor in STRONGER if not _is_weak(_stronger(model, samples, factor))), None)
     names = ", ".join(run.outputs)

@@ -61,6 +61,6 @@ def test_what_it_does_not_take_is_told_with_the_line(tmp_path: Path, text: str, 
 
 
 def test_options_behind_a_name_of_the_users_are_known() -> None:
-    assert known_keys(("fit", "inputs", "anything")) == ["value", "layout", "dtype"]
+    assert known_keys(("fit", "inputs", "anything")) == ["value", "layout", "dtype", "inverted"]
     assert known_keys(("fit", "inputs")) == []
     assert "place" in known_keys(("fit", "outputs", "a.b"))

@@ -11,6 +11,7 @@ import torchgraft
 from keras_models import inputs_for
 from torch import nn
 from torch_pairs import randomized
+from torchgraft.stages.errors import DifferenceError
 
 from .build import Twin, keras_model
 from .description import Architecture
@@ -31,8 +32,11 @@ def converted(drawn: Architecture) -> tuple[keras.Model, Twin, torchgraft.Conver
 
 
 def faults(drawn: Architecture) -> list[str]:
-    """What is not as it must be: verified, every key made, equal on fresh inputs."""
-    model, twin, conversion = converted(drawn)
+    """What is not as it must be: verified, every key made, equal on fresh inputs; refused, where that shows nothing."""
+    try:
+        model, twin, conversion = converted(drawn)
+    except DifferenceError as error:
+        return [] if is_still(drawn) and "weak probe" in error.what else [str(error)]
     found = [str(finding) for finding in conversion.findings if finding.severity == "error"]
     if not conversion.verified:
         first = conversion.comparison.first_difference or conversion.verification.first_difference
@@ -41,6 +45,13 @@ def faults(drawn: Architecture) -> list[str]:
     twin.load_state_dict(conversion.state_dict, strict=True)
     fresh = inputs_for(model, 3, seed=7)
     return found + differences(twin, model, fresh)
+
+
+def is_still(drawn: Architecture) -> bool:
+    """Whether a model with weights gives the same for every sample (``x - x``, a softmax over one feature)."""
+    model = keras_model(drawn)
+    made = keras.tree.flatten(model(list(inputs_for(model, 4).values()), training=False))
+    return bool(model.weights) and all(np.ptp(np.asarray(each), axis=0).max(initial=0) == 0 for each in made)
 
 
 def differences(twin: nn.Module, model: keras.Model, inputs: Mapping[str, np.ndarray]) -> list[str]:

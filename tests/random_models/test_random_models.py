@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import keras
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from keras_models import inputs_for
+from torchgraft.stages.errors import DifferenceError
 
-from .convert import converted, differences, faults
+from .convert import converted, differences, faults, is_still
 from .description import Architecture, Step
 from .strategy import architectures
 
@@ -74,6 +77,9 @@ FOUND = {
         ),
         outputs=(5, 6),
     ),
+    "a model without weights that gives nothing but zeros": Architecture(
+        inputs=(((3, 3, 2), "float32"),), steps=(Step("Subtract", {}, (0, 0)),), outputs=(1,)
+    ),
     "an order of features passes through a LayerNormalization": Architecture(
         inputs=(((3, 2), "float32"),),
         steps=(
@@ -122,3 +128,13 @@ def test_a_twin_has_no_weight_of_keras_before() -> None:
     drawn = FOUND["a PReLU by channel is no arithmetic"]
     _, twin, conversion = converted(drawn)
     assert all(not torch.equal(tensor, conversion.state_dict[key]) for key, tensor in twin.state_dict().items())
+
+
+def test_a_model_that_gives_the_same_for_every_sample_is_refused_and_another_is_not_excused() -> None:
+    dense = Step("Dense", {"units": 1, "use_bias": False, "activation": "linear"}, (0,))
+    still = Architecture(inputs=(((4,), "float32"),), steps=(dense, Step("Subtract", {}, (1, 1))), outputs=(2,))
+    assert is_still(still)
+    with pytest.raises(DifferenceError, match="weak probe"):
+        converted(still)
+    assert faults(still) == []
+    assert not is_still(replace(still, outputs=(1,)))
