@@ -104,25 +104,27 @@ def test_names_order_and_containers_do_not_change_the_mapping(bench: Bench, seed
 
 def test_the_outputs_of_a_twin_are_keras_and_a_corrupted_weight_shows(bench: Bench) -> None:
     module, was = bench.twin(SEEDS[0])
-    state = loaded(module, bench.extracted(module))
+    extraction = bench.extracted(module)
+    state, tied = loaded(module, extraction), {key for tie in extraction.plan.ties for key in tie}
     tolerance = bench.trial.pair.tolerance
     assert bench.difference(module, state) <= tolerance
-    key = next(key for key in state if state[key].dim() > 1 and was[key] not in bench.trial.pair.kept)
+    kept = bench.trial.pair.kept
+    key = next(key for key in state if state[key].dim() > 1 and was[key] not in kept and key not in tied)
     state[key] = state[key].flip(tuple(range(state[key].dim())))
     assert bench.difference(module, state) > 5 * tolerance
 
 
 def alike(module: nn.Module) -> list[tuple[tuple[nn.Module, str], nn.Module]]:
-    """Layers of one shape and one kind: (where forward finds each, it); none where there are no two."""
+    """Layers of one shape and one kind, of weights of their own: (where forward finds each, it); none without two."""
     found: dict[str, list[tuple[tuple[nn.Module, str], nn.Module]]] = {}
     seen: set[int] = set()
     for parent in module.modules():
         for name, child in parent.__dict__.get("_reached", {}).items():
             layer = child.held if isinstance(child, Container) else child
             is_leaf = isinstance(layer, nn.Module) and not layer._modules and any(True for _ in layer.parameters())
-            if not is_leaf or id(layer) in seen:
+            if not is_leaf or seen & set(map(id, layer.parameters())):
                 continue
-            seen.add(id(layer))
+            seen |= set(map(id, layer.parameters()))
             found.setdefault(repr(layer), []).append(((parent, name), layer))
     return next((layers for layers in found.values() if len(layers) > 1), [])
 
