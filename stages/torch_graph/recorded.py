@@ -7,14 +7,14 @@ seen.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import fx
 from torch.utils import _pytree as pytree
 
-from .graph import read_graph
+from .graph_reading import GraphReading
 from .nodes import shape_of
 from .op import PARAMETER, Op
 from .reading import AtOp, OpCall, State, Watch, compute, ignore
@@ -22,33 +22,16 @@ from .recorder import Calls, Recording, Site, execute
 from .writes import written_arguments
 
 
-class RecordedReading:
+class RecordedReading(GraphReading):
     """See ``Reading``."""
 
     how = "a recorded run"
     keeps_values = False
-    returned: Sequence[str] = ()
 
     def __init__(self, recording: Recording) -> None:
-        self._recording, self._raw = recording, frozenset[str]()
+        self._recording = recording
         self._nodes = {node.name: node for node in recording.graph.nodes}
-        self._read()
-
-    def _read(self) -> None:
-        recording = self._recording
-        parts = read_graph(recording.graph, recording.keys, set(recording.constants), merge=False, raw=self._raw)
-        self.ops, self.places, self.glue = parts.ops, parts.places, parts.glue
-        self.results = {
-            path: node.name
-            for node in recording.graph.nodes
-            if node.name in self.places
-            for path, _ in node.meta.get("nn_module_stack", {}).values()
-        }
-
-    def take_as_glue(self, ops: Collection[str]) -> None:
-        if not self._raw >= set(ops):
-            self._raw |= set(ops)
-            self._read()
+        super().__init__(recording.graph, recording.keys, recording.constants, merge=False)
 
     def start(self, inputs: Sequence[torch.Tensor], state: State) -> None:  # noqa: ARG002 - it runs as a whole
         return None

@@ -11,8 +11,7 @@ from torch import fx
 
 from .biases import move_biases
 from .functional import make_functional, writes
-from .graph import read_graph
-from .nodes import module_paths
+from .graph_reading import GraphReading
 from .reading import AtOp, State, Watch, compute, ignore
 from .session import Session
 from .weighted_sums import as_linear
@@ -41,32 +40,17 @@ class AtenGraph:
     results: Sequence[int] | None = None
 
 
-class ReplayedReading:
+class ReplayedReading(GraphReading):
     """See ``Reading``. The shapes, the batch's included, are those it was made with."""
 
-    returned: Sequence[str] = ()
-
     def __init__(self, made: AtenGraph) -> None:
-        self.how, self._made, self._graph = made.how, made, made.graph
+        self.how, self._made = made.how, made
         writable = {*made.buffers, *made.constants}
-        self._written = writable if any(map(writes, self._graph.nodes)) else set()
-        self.keeps_values = make_functional(self._graph, writable)
-        as_linear(self._graph, made.keys)
-        move_biases(self._graph, made.keys)
-        self._raw: frozenset[str] = frozenset()
-        self._read()
-
-    def _read(self) -> None:
-        self._parts = read_graph(self._graph, self._made.keys, set(self._made.constants), raw=self._raw)
-        self.ops, self.places, self.glue = self._parts.ops, self._parts.places, self._parts.glue
-        self.results = {
-            path: node.name for node in self._graph.nodes if node.name in self.places for path in module_paths(node)
-        }
-
-    def take_as_glue(self, ops: Collection[str]) -> None:
-        if not self._raw >= set(ops):
-            self._raw |= set(ops)
-            self._read()
+        self._written = writable if any(map(writes, made.graph.nodes)) else set()
+        self.keeps_values = make_functional(made.graph, writable)
+        as_linear(made.graph, made.keys)
+        move_biases(made.graph, made.keys)
+        super().__init__(made.graph, made.keys, made.constants, merge=True)
 
     def start(self, inputs: Sequence[torch.Tensor], state: State) -> Session | None:
         return self._session(inputs, state) if self.keeps_values else None

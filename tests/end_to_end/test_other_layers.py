@@ -13,6 +13,7 @@ import torchgraft
 from end_to_end.grafting import assert_grafted, channels_first
 from keras import layers, ops
 from keras_models import inputs_for, randomised
+from layer_rows.own import Gated
 from torch import nn
 
 MAP, VECTOR, SERIES = (8, 6, 4), (6,), (7, 6)
@@ -157,18 +158,6 @@ class Attended(nn.Module):
         y = self.inner(x)
         y = (y @ y.mT).softmax(-1) @ y
         return self.head(F.leaky_relu(torch.cat([y.mean(1), y.amax(1)], -1), 0.1))
-
-
-class Gated(layers.Layer):
-    """x * sigmoid(W x) + offset."""
-
-    def build(self, shape: tuple[int | None, ...]) -> None:
-        self.gate = layers.Dense(shape[-1], activation="sigmoid", name="gate")
-        self.gate.build(shape)
-        self.offset = self.add_weight(shape=(shape[-1],), name="offset")
-
-    def call(self, x):
-        return x * self.gate(x) + self.offset
 
 
 class TorchGated(nn.Module):

@@ -8,13 +8,23 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch_pairs import extract, images, randomized, run
-from torchgraft.stages.plan import Transpose
+from torchgraft.stages.plan import Array, Transpose
 from written_twice import CHANNELS_FIRST, PICTURES, Mine, Reference, assert_same, wanted
 
 
 @pytest.fixture(scope="module")
 def reference() -> nn.Module:
     return randomized(Reference())
+
+
+def assert_grafted(reference: nn.Module, module: nn.Module, pictures: Array) -> None:
+    """Without a finding, and then one function; ``pictures`` are (N, H, W, C)."""
+    extraction = extract(reference, module, x=pictures)
+    assert not extraction.findings
+    first = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
+    with torch.no_grad():
+        expected = reference(torch.from_numpy(first))
+    assert_same(run(module, extraction, first), expected)
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3])
@@ -37,12 +47,7 @@ def test_a_transposed_convolution_is_one_whether_it_crops_or_somebody_after_it(s
 
     reference, module = randomized(Crops()), Cropped()
     pictures = images(2, 5, 6, 3)
-    extraction = extract(reference, module, x=pictures)
-    assert not extraction.findings
-    first = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
-    with torch.no_grad():
-        expected = reference(torch.from_numpy(first))
-    assert_same(run(module, extraction, first), expected)
+    assert_grafted(reference, module, pictures)
 
 
 def test_weights_held_in_other_forms_go_through_moves() -> None:
@@ -137,12 +142,7 @@ def test_a_1_by_1_convolution_and_a_linear_agree_on_what_follows() -> None:
 
     reference, module = randomized(Points(False)), Points(True)
     pictures = images(3, 5, 5, 4)
-    extraction = extract(reference, module, x=pictures)
-    assert not extraction.findings
-    first = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
-    with torch.no_grad():
-        expected = reference(torch.from_numpy(first))
-    assert_same(run(module, extraction, first), expected)
+    assert_grafted(reference, module, pictures)
 
 
 def test_a_variance_may_be_taken_the_root_of_in_another_way() -> None:
