@@ -18,6 +18,7 @@ import torch
 
 from ..plan import Move, Reorder, Reshape, Transpose
 from ..torch_graph import CONVOLUTIONS, Op
+from .fingerprint import BLOCK
 
 Index = npt.NDArray[np.int64]
 #: Relative to the largest value: both sides run the same glue on the same numbers, in another order of float32 sums.
@@ -56,11 +57,28 @@ def close(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
         return bool(torch.equal(ours.to(theirs.dtype), theirs))
     if not theirs.numel() or _is_one(ours, theirs):
         return True
-    widest = float((ours - theirs).abs_().max())
-    if math.isfinite(widest):  # the usual case, in two passes
-        return widest <= CLOSE * float(theirs.abs().max()) + 1e-30
+    ours, theirs = _in_memory_order(ours, theirs)
+    lowest, highest = map(float, theirs.aminmax())
+    scale = max(-lowest, highest)
+    if math.isfinite(scale):  # NaN is neither
+        limit = CLOSE * scale + 1e-30
+        return all(float((one - other).abs_().max()) <= limit for one, other in _blocks(ours, theirs))
     scale = float(theirs.nan_to_num(0.0, 0.0, 0.0).abs().max())
     return bool(torch.allclose(ours, theirs, rtol=0, atol=CLOSE * scale + 1e-30, equal_nan=True))
+
+
+def _in_memory_order(ours: torch.Tensor, theirs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Both with the axes as they lie in ``theirs``' memory: torch is slow in any other order."""
+    order = sorted(range(theirs.dim()), key=lambda axis: -theirs.stride(axis))
+    return ours.permute(order), theirs.permute(order)
+
+
+def _blocks(ours: torch.Tensor, theirs: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Both piece by piece, where memory allows: what does not agree is seen at once, what is computed is small."""
+    if ours.is_contiguous() and theirs.is_contiguous():
+        yield from zip(ours.view(-1).split(BLOCK), theirs.view(-1).split(BLOCK), strict=True)
+    else:
+        yield ours, theirs
 
 
 def _is_one(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
@@ -93,6 +111,8 @@ def follows(found: Arrangement, target: Op, ours: torch.Tensor, reference: Op, t
     if found.surplus:
         return close(_start(ours, theirs), theirs)
     if target.feature_axis is None or reference.feature_axis is None:
+        return close(ours, theirs)
+    if found.is_identity and ours.shape == theirs.shape and _axis(target, ours) == _axis(reference, theirs):
         return close(ours, theirs)
     rows = as_rows(reference, theirs)
     rows = rows if found.rows is None else rows[torch.from_numpy(found.rows)]
@@ -225,8 +245,9 @@ def moves_between(source: torch.Tensor, wanted: torch.Tensor) -> tuple[Move, ...
         turned = source.permute(perm)
         if turned.shape[0] != shape[0] or (perm[0] != 0 and tuple(turned.shape) != shape):
             continue
-        first = close(turned[:1].reshape(1, *shape[1:]), wanted[:1])
-        if not first or not close(turned.reshape(shape), wanted):
+        if tuple(turned.shape) != shape and not close(turned[:1].reshape(1, *shape[1:]), wanted[:1]):
+            continue  # before all of it is copied
+        if not close(turned.reshape(shape), wanted):
             continue
         moves: list[Move] = [] if perm == tuple(range(source.dim())) else [Transpose(perm)]
         return (*moves, *([] if tuple(turned.shape) == shape else [Reshape(tuple(turned.shape), shape)]))

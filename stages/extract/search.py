@@ -18,7 +18,7 @@ from ..base import Port
 from ..errors import TorchgraftError, UnsupportedError, UsageError
 from ..fit import Fit
 from ..plan import Array
-from ..torch_graph import ForwardError, Reading, Rows, State, adapted, fed, read, working_copy
+from ..torch_graph import ForwardError, Reading, Rows, State, fed, read
 from .align import align, with_zeros
 from .arguments import assignments, check_stated, quiet_options, tensor_arguments
 from .entries import entries, entry_ops
@@ -42,7 +42,7 @@ class Found:
 
     Attributes:
         reference: the imported module.
-        module: a copy of the user's, adapted to the call that was found; its parameters are the user's.
+        module: the user's.
         trial: how it takes Keras' inputs.
         fronts: what Keras computes in front of its first trained layers.
         inputs: the probe's, so given.
@@ -150,8 +150,8 @@ def _reads_right(found: Found) -> bool:
     return bool(pairs) and all(pair is not None and pair.by_values and pair.arrangement.rows is None for pair in pairs)
 
 
-#: The module as it is called, the reading of it, the rows that it reads of its tables.
-_Read: TypeAlias = tuple[nn.Module, Reading, Mapping[str, Rows]]
+#: A reading of the module, the rows that it reads of its tables.
+_Read: TypeAlias = tuple[Reading, Mapping[str, Rows]]
 
 
 class _Bench:
@@ -181,7 +181,7 @@ class _Bench:
         read_so = self._reading(way, inputs)
         if isinstance(read_so, TorchgraftError):
             return -1, -1
-        _, reading, rows = read_so
+        reading, rows = read_so
         probe = self._probe(reading, rows)
         values = fed_values(self._reference, probe, NARROW, self.fronts)
         return entries(reading, self._tensors(way, values), self._state, probe)
@@ -189,12 +189,12 @@ class _Bench:
     def align(self, way: Trial) -> Found:
         read_so = self._reading(way, self._tensors(way, self._values))
         assert not isinstance(read_so, TorchgraftError)
-        twin, reading, rows = read_so
+        reading, rows = read_so
         probe = self._probe(reading, rows)
         inputs = self._tensors(way, fed_values(self._reference, probe, NARROW, self.fronts))
         expected = expected_outputs(self._reference, probe, self._outputs, reading.returned)
         alignment = align(self._reference, probe, reading, inputs, self._state, expected=expected, stated=self._mapping)
-        return Found(self._reference, twin, way, self.fronts, inputs, reading, probe, alignment, expected)
+        return Found(self._reference, self._module, way, self.fronts, inputs, reading, probe, alignment, expected)
 
     def failure(self, signature: inspect.Signature, details: tuple[str, ...] = ()) -> TorchgraftError:
         """Why forward ran in no way: the first reason, which is that of the likeliest one."""
@@ -227,9 +227,7 @@ class _Bench:
         if key not in self._read:
             try:
                 reading = read(self._module, inputs, call=way.call)
-                twin = adapted(working_copy(self._module), way.call)
-                rows = tables_read(twin, reading, inputs, self._reference.reading)
-                self._read[key] = (twin, reading, rows)
+                self._read[key] = reading, tables_read(self._module, way.call, reading, inputs, self._reference.reading)
             except (ForwardError, UnsupportedError) as error:
                 self._read[key] = error
         return self._read[key]

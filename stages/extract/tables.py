@@ -16,13 +16,16 @@ import torch
 from torch import nn
 
 from ..plan import Shape
-from ..torch_graph import PARAMETER, Op, Reading, Rows, rows_read, working_copy
+from ..torch_graph import PARAMETER, Call, Op, Reading, Rows, adapted, rows_read, working_copy
 
 
 def tables_read(
-    module: nn.Module, reading: Reading, inputs: Sequence[torch.Tensor], reference: Reading
+    module: nn.Module, call: Call, reading: Reading, inputs: Sequence[torch.Tensor], reference: Reading
 ) -> dict[str, Rows]:
-    """Key → the rows that are read of it, of the tables that have no counterpart of their size in the reference."""
+    """Key → the rows that are read of it, of the tables that have no counterpart of their size in the reference.
+
+    ``reading`` is that of ``module``, called as ``call`` says.
+    """
     counterparts = {op.signature for op in reference.ops.values()}
     keys = {
         slot.key
@@ -30,7 +33,7 @@ def tables_read(
         for slot in op.slots.values()
         if (op.kind in ("embedding", PARAMETER) and op.signature not in counterparts) or _is_part(op)
     }
-    return rows_read(working_copy(module), inputs, keys) if keys else {}
+    return rows_read(adapted(working_copy(module), call), inputs, keys) if keys else {}
 
 
 def entering_glue(target: Reading, reference: Reading, rows: Mapping[str, Rows]) -> list[str]:

@@ -59,8 +59,11 @@ class Trial:
 def trials(
     assigned: Sequence[Assignment], fronts: Sequence[Front], stated: Fit, options: Mapping[str, object]
 ) -> list[Trial]:
-    """Every way worth trying, those with the fewest surprises first."""
-    found: dict[int, list[Trial]] = {}
+    """Every way worth trying, those with the fewest surprises first; of these, those of the usual shapes and dtypes.
+
+    Another value of the same shape costs no further run of the module.
+    """
+    found: dict[tuple[int, int], list[Trial]] = {}
     for first, assignment in enumerate(assigned):
         for second, ports in enumerate(_values(assignment, fronts, stated)):
             for third, layouts in enumerate(_layouts(ports, stated)):
@@ -69,8 +72,9 @@ def trials(
                         argument: InputFit(port.name, layouts[argument], *kinds.get(argument, ()))
                         for argument, port in ports.items()
                     }
-                    found.setdefault(first + second + third + 2 * fourth, []).append(Trial(inputs, options))
-    return [trial for surprise in sorted(found) for trial in found[surprise]]
+                    surprise = first + second + third + 2 * fourth
+                    found.setdefault((surprise, third + fourth), []).append(Trial(inputs, options))
+    return [trial for place in sorted(found) for trial in found[place]]
 
 
 def _values(assignment: Assignment, fronts: Sequence[Front], stated: Fit) -> Iterator[Assignment]:

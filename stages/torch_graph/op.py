@@ -162,9 +162,8 @@ class Op:
         if "dropped" in self.hyper:
             value = value.squeeze(self.hyper["dropped"])
         if self.kind == "linear" and "stride" in self.hyper:
-            for axis, step in enumerate(self.hyper["stride"], start=value.dim() - len(self.hyper["stride"])):
-                value = value.index_select(axis, torch.arange(0, value.shape[axis], step))
-            return value
+            steps = tuple(slice(None, None, step) for step in self.hyper["stride"])
+            return value[(..., *steps)] if any(step.step != 1 for step in steps) else value
         if self.kind not in CONVOLUTIONS:
             return value
         pads = [side for before_after in reversed(self.hyper["padding"]) for side in before_after]
