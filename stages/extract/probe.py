@@ -6,10 +6,12 @@ which order it reads, whatever the weights are. Nothing vanishes or explodes on 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
 import torch
 
 from ..torch_graph import PARAMETER, Op, OpCall, Reading, Rows, State, kept
@@ -83,9 +85,11 @@ class Probe:
 
 
 def random_values(shape: Sequence[int], spread: Spread, seed: int) -> torch.Tensor:
-    """Float32 numbers of ``shape``."""
-    generator = torch.Generator().manual_seed(seed)
-    drawn = torch.empty(tuple(shape)).uniform_(spread.low, spread.high, generator=generator)
+    """Float32 numbers of ``shape``, of the bits of numpy's fastest generator: a probe draws millions."""
+    count = math.prod(shape)
+    bits = np.random.SFC64(seed).random_raw((count + 1) // 2).view(np.int32)[:count]
+    drawn = torch.from_numpy(bits).to(torch.float32).reshape(tuple(shape))
+    drawn.mul_((spread.high - spread.low) / 2**32).add_((spread.high + spread.low) / 2)
     drawn.view(-1)[seed % STRETCHED :: STRETCHED] *= spread.tail
     return drawn
 
