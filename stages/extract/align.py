@@ -21,6 +21,7 @@ from .choose import Chooser
 from .exchange import Exchange
 from .expected import Expected
 from .fingerprint import fingerprint
+from .futile import futile, is_shifted
 from .groups import Groups
 from .holdings import Holdings
 from .pairs import Alignment, Match, Pair, given, reads_as
@@ -192,7 +193,7 @@ class _Attempt:
         mark = self._found.marks.get(op.reads) if read is call.value else None
         pair = self._choose.by_values(op, read, self._held, mark)
         doubtful = pair is None or self._is_doubtful(op, pair.match, self._held)
-        if doubtful and (repaired := self._repaired(op, pair)) is not None:
+        if doubtful and (repaired := self._repaired(op, read, pair)) is not None:
             pair = repaired
         pair = pair or self._choose.by_structure(op, read, self._held)
         if pair is None:
@@ -206,7 +207,7 @@ class _Attempt:
         self._held.hold(op, pair.match)
         self._groups.join(op, pair)
 
-    def _repaired(self, op: Op, pair: Pair | None) -> Pair | None:
+    def _repaired(self, op: Op, read: torch.Tensor, pair: Pair | None) -> Pair | None:
         """``op`` by values, choices before it made otherwise; None where none of them helps."""
         if self._session is None or not op.reads:
             return None
@@ -221,8 +222,18 @@ class _Attempt:
             return bool(placed)
 
         choices = choices_before(self._target, [op.reads], self._groups.of_op, self._held.matches)
+        if pair is None:
+            choices = self._of_use(choices, op, read)
         limit = 40 if pair is not None and not self._contradicts(op, pair.match, self._held) else TRIALS
         return placed[-1] if self._try(choices, fits, lambda _: bool(placed), limit) else None
+
+    def _of_use(self, choices: Choices, op: Op, read: torch.Tensor) -> Choices:
+        """Those that can change which numbers ``op`` reads, where no op of the reference reads these."""
+        if not all(is_shifted(op, read, each) for each in self._candidates.near(op, fingerprint(read))):
+            return choices
+        left = (each.op for each in self._candidates.families.get(op.family, ()) if self._held.is_free(each.op.name))
+        vain = futile(op, self._held.matches, self._target, self._reference.reading, left)
+        return Choices(() if vain.exchanges else choices.groups, () if vain.orders else choices.ordered)
 
     def _is_doubtful(self, op: Op, match: Match, held: Holdings) -> bool:
         """Whether something before ``op`` was likely misplaced, though what it reads is there."""

@@ -65,14 +65,15 @@ class Candidates:
             return list(self._parameters(op))
         if op.kind == "embedding" and op.family not in self._index:
             return list(self._words(op, read))
-        index = self._index.get(op.family)
-        if index is None:
-            return []
-        # A convolution may read more padding behind than the reference's: see Arrangement.surplus.
-        mark = fingerprint(read) if mark is None else mark
-        near = index.matching(mark, counted=op.kind not in CONVOLUTIONS)
+        near = self.near(op, fingerprint(read) if mark is None else mark)
         found = ((each.op, arrangement(op, read, each.op, each.read)) for each in near)
         return [(each, order) for each, order in found if order is not None]
+
+    def near(self, op: Op, mark: Mark) -> list[ProbedOp]:
+        """All ops of the family that read the same numbers, in any order."""
+        index = self._index.get(op.family)
+        # A convolution may read more padding behind than the reference's: see Arrangement.surplus.
+        return [] if index is None else index.matching(mark, counted=op.kind not in CONVOLUTIONS)
 
     def matches(
         self, op: Op, read: torch.Tensor, alike: Sequence[tuple[Op, Arrangement]], held: Holdings
