@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from ...base import Finding
 from ...torch_graph import Glue
@@ -46,7 +47,7 @@ class Departed:
         """The reference's glue, by name."""
         return self.context.reference.reading.glue
 
-    @property
+    @cached_property
     def handed(self) -> set[str]:
         """The reference's values that the module still has in front of the departure."""
         names = self.glue.reads if self.glue is not None else (self.pair.target.reads,)
