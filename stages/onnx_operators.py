@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
+from .onnx2torch_import import import_onnx2torch
+
 #: Beside onnx2torch's; what stages/importer/converters has, which a test holds to it.
 OWN = (
     *("Acosh", "Asinh", "Atanh", "Cosh", "Sinh", "GlobalMaxPool", "GreaterOrEqual", "LessOrEqual", "Hardmax", "OneHot"),
@@ -19,6 +21,7 @@ def has_module(operator: str) -> bool:
     """Whether some converter takes it; with which attributes is the importer's affair."""
     if operator in OWN or operator in SIZED_BY_VALUES:
         return operator in OWN
+    import_onnx2torch()
     from onnx2torch.node_converters.registry import get_converter
 
     try:

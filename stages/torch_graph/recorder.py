@@ -18,11 +18,11 @@ from typing import Any, TypeAlias
 import torch
 from torch import fx, nn
 from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from .generators import kept_generators
 from .leaving import Departures, depends_on_values
+from .mode import Mode
 from .recurrent import SpelledOut
 from .replayed import AtenGraph
 from .state import held_tensors, put_state
@@ -149,7 +149,7 @@ def _follow_modules(module: nn.Module) -> list[str]:
     return stack
 
 
-class Calls(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Calls(Mode):  # type: ignore[no-untyped-call]
     """Gives every call, with its site, to ``at_call``."""
 
     def __init__(self, stack: list[str], at_call: AtCall) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from .generators import kept_generators
+from .mode import Mode
 
 #: Lookups: name → which argument the positions are; the table is the first (torch's native_functions.yaml).
 _LOOKUPS = {"embedding": 1, "index_select": 2}
@@ -48,7 +48,7 @@ def rows_read(module: nn.Module, inputs: Sequence[torch.Tensor], keys: Collectio
     return watching.read
 
 
-class _Watching(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Watching(Mode):  # type: ignore[no-untyped-call]
     def __init__(self, tables: dict[str, torch.Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._keys: dict[int, list[str]] = {}

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch._ops import OpOverload
 from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..errors import UnsupportedError
+from .mode import Mode
 
 
 def written_arguments(func: OpOverload, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[torch.Tensor]:
@@ -21,7 +21,7 @@ def written_arguments(func: OpOverload, args: tuple[Any, ...], kwargs: Mapping[s
             yield from (leaf for leaf in pytree.tree_leaves(value) if isinstance(leaf, torch.Tensor))
 
 
-class UnwrittenWeights(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class UnwrittenWeights(Mode):  # type: ignore[no-untyped-call]
     """While it is on, a call that would write into one of these parameters is refused before it does.
 
     The weights of a working copy are the user's own memory; and a module whose forward changes its weights computes
