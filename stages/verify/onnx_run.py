@@ -15,6 +15,7 @@ from ..base import Graph, Port, Run
 from ..errors import ResourceError, UnsupportedError
 from ..plan import Array, Recipe
 from .float64 import in_float32
+from .lying import as_they_lie, turn_back
 from .samples import Collected, Samples
 from .segments import WEIGHT_BYTES, Segment, model_of, segments
 
@@ -25,9 +26,9 @@ class OnnxRunner:
     """Outputs and inner values of a graph, segment by segment.
 
     The weights are made from the variables by their recipes and fed as inputs, so they never pass through protobuf,
-    whose limit is 2 GB, and where they are many, those of one segment are there at once (segments.py). Of ONNX
-    Runtime's own optimisations only the basic ones run: they move and drop nodes that only move data, and change no
-    value.
+    whose limit is 2 GB. Where they are many, those of one segment are there at once (segments.py), and what a recipe
+    only turns is fed from Keras' own memory (lying.py). Of ONNX Runtime's own optimisations only the basic ones run:
+    they move and drop nodes that only move data, and change no value.
 
     Args:
         graph: the graph.
@@ -85,15 +86,18 @@ class OnnxRunner:
 
     def _made(self, segment: Segment, given: Mapping[str, Array]) -> tuple[Any, dict[str, Array]]:
         """(session, weights) of a segment; kept for the next batch where it is the only one."""
-        weights = {name: self._graph.weights[name].apply(self._variables) for name in segment.weights}
-        made = _session(self._proto, segment, given), weights
+        recipes = {name: self._graph.weights[name] for name in segment.weights}
         if len(self._segments) == 1:
-            self._kept = made
-        return made
+            weights = {name: recipe.apply(self._variables) for name, recipe in recipes.items()}
+            self._kept = _session(model_of(self._proto, segment, given)), weights
+            return self._kept
+        weights, turns = as_they_lie({name: recipe.view(self._variables) for name, recipe in recipes.items()})
+        model = model_of(self._proto, segment, given)
+        turn_back(model, turns)
+        return _session(model), weights
 
 
-def _session(proto: onnx.ModelProto, segment: Segment, given: Mapping[str, Array]) -> Any:
-    """A session of a segment. What it reads is typed as what is given for the first batch, of any size."""
+def _session(model: onnx.ModelProto) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -102,9 +106,7 @@ def _session(proto: onnx.ModelProto, segment: Segment, given: Mapping[str, Array
     options.enable_cpu_mem_arena = False
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(
-            model_of(proto, segment, given).SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except _session_errors() as error:
         raise _refused(error, "cannot run the graph") from error
 

@@ -1,7 +1,8 @@
 """A graph cut into segments that each read a bounded amount of weights, so that they need not all be there at once.
 
-A weight that stands otherwise in the graph than in Keras is a copy, and one that the graph itself transposes is a copy
-inside ONNX Runtime: of the whole model, once its weights. A segment's are there while it runs, and no longer.
+A weight that stands otherwise in the graph than in Keras may be a copy, and one that the graph itself transposes is a
+copy inside ONNX Runtime, unless what reads it can read it so: of the whole model, once its weights. A segment's are
+there while it runs, and no longer.
 """
 
 from __future__ import annotations
@@ -100,8 +101,11 @@ def names_read(node: onnx.NodeProto) -> Iterator[str]:
             yield from (name for inner in body.node for name in names_read(inner) if name not in own)
 
 
-def _close_to_use(nodes: Sequence[onnx.NodeProto], known: Collection[str]) -> Iterator[onnx.NodeProto]:
-    """What is made of weights alone comes right before its first reader: it is of a weight's size."""
+def _close_to_use(nodes: Sequence[onnx.NodeProto], known: Collection[str]) -> Iterator[list[onnx.NodeProto]]:
+    """Each node, and right before it what it is the first to read of what is made of weights alone.
+
+    That is of a weight's size, and together ONNX Runtime may compute both without it (a Gemm of a turned kernel).
+    """
     waiting: dict[str, onnx.NodeProto] = {}
     known = set(known)
 
@@ -119,21 +123,22 @@ def _close_to_use(nodes: Sequence[onnx.NodeProto], known: Collection[str]) -> It
             known.update(node.output)
             waiting.update(dict.fromkeys(node.output, node))
         else:
-            yield from needed(node)
-            yield node
-    yield from (node for node in {id(node): node for node in waiting.values()}.values())
+            yield [*needed(node), node]
+    yield from ([node] for node in {id(node): node for node in waiting.values()}.values())
 
 
-def _cut(nodes: Iterator[onnx.NodeProto], sizes: Mapping[str, int], limit: int) -> Iterator[list[onnx.NodeProto]]:
+def _cut(
+    groups: Iterator[list[onnx.NodeProto]], sizes: Mapping[str, int], limit: int
+) -> Iterator[list[onnx.NodeProto]]:
+    """No group is cut."""
     part: list[onnx.NodeProto] = []
     read: set[str] = set()
-    for node in nodes:
-        new = {name for name in names_read(node) if name in sizes} - read
-        if part and new and sum(sizes[name] for name in read | new) > limit:
+    for group in groups:
+        new = {name for node in group for name in names_read(node) if name in sizes}
+        if part and new - read and sum(sizes[name] for name in read | new) > limit:
             yield part
             part, read = [], set()
-            new = {name for name in names_read(node) if name in sizes}
-        part.append(node)
+        part.extend(group)
         read |= new
     if part:
         yield part

@@ -117,7 +117,7 @@ def held_at_most(monkeypatch: pytest.MonkeyPatch, model: keras.Model, module: nn
 def test_no_stage_holds_all_weights_again(monkeypatch: pytest.MonkeyPatch, model: keras.Model) -> None:
     monkeypatch.setattr(states, "COPIED_BYTES", 0)
     monkeypatch.setattr(onnx_run, "WEIGHT_BYTES", WIDTH * WIDTH * 4)
-    assert 0 < held_at_most(monkeypatch, model, Tower()) < 2.5 / DEPTH  # one kernel, another while it is let go
+    assert held_at_most(monkeypatch, model, Tower()) == 0
     monkeypatch.setattr(onnx_run, "WEIGHT_BYTES", 2**30)  # and what the count sees where a stage does
     assert held_at_most(monkeypatch, model, Tower()) > 0.9
 

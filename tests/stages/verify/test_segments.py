@@ -98,3 +98,10 @@ def test_a_corrupted_weight_is_found_in_segments_too(monkeypatch):
     exported.variables["c3/kernel"] = kernel
     found = Verify().run(artifacts, Silent())
     assert found.first_difference.name == "c3"
+
+
+def test_a_bias_does_not_part_a_kernel_that_is_turned_from_what_reads_it():
+    text = GRAPH.replace("first = MatMul(x, turned_a)", "first = Gemm(x, turned_a, bias)")
+    graph = parser.parse_model(text.replace("float[4, 4] a,", "float[4, 4] a, float[4] bias,")).graph
+    found = segments(graph, {**SIZES, "bias": 16}, {"y"}, limit=64)
+    assert [segment.weights for segment in found] == [("a", "bias"), ("b",), ("c",)]
