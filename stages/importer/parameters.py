@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 import torch
 from onnx2torch.onnx_node import OnnxNode
 from torch import nn
 
 from ..plan import Array, Fill, Recipe, Reshape, Transpose
+from ..torch_graph import exact_tensor
 from .converters import CONVERTERS, DOMAIN
 from .weighted_graph import WeightedGraph
 
@@ -47,17 +47,22 @@ def _module_recipes(
         if recipe is None:
             _leave_out(module, key)
             continue
-        assert _same_bits(recipe.view(variables), tensor.numpy()), f"{node.unique_name}.{key} is not {recipe}"
+        assert _same_bits(exact_tensor(recipe.view(variables), own=False), tensor), (
+            f"{node.unique_name}.{key} is not {recipe}"
+        )
         recipes[key] = recipe
     return recipes
 
 
-def _same_bits(made: Array, held: Array) -> bool:
+_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+def _same_bits(made: torch.Tensor, held: torch.Tensor) -> bool:
     """Bits, not values: NaN must be equal to itself, and 0.0 must not pass for -0.0. Neither is copied."""
     if made.shape != held.shape or made.dtype != held.dtype:
         return False
-    bits = f"u{made.itemsize}" if made.itemsize in (1, 2, 4, 8) else made.dtype
-    return np.array_equal(made.view(bits), held.view(bits))
+    bits = _BITS.get(made.element_size(), made.dtype)
+    return torch.equal(made.view(bits), held.view(bits))
 
 
 def _recipe(name: str, tensor: torch.Tensor, node: OnnxNode, weights: Mapping[str, Recipe]) -> Recipe | None:

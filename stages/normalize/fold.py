@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import onnx
 import onnx_ir as ir
-from onnx.reference import ReferenceEvaluator
 
 from ..plan import Array
 from .held import Constant, Held
@@ -32,6 +31,8 @@ def folded(node: ir.Node, given: Sequence[Held | None]) -> list[Held] | None:
 
 def computed(node: ir.Node, arrays: Sequence[Array]) -> list[Array]:
     """The node's outputs for ``arrays``, one for each input."""
+    from onnx.reference import ReferenceEvaluator
+
     opset = opset_of(node)
     proto = onnx.helper.make_model(
         onnx.helper.make_graph(
