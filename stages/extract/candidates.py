@@ -6,13 +6,16 @@
 4. Two ops whose inputs are joined: the sum of their outputs, or a part of it (a gate of [x, h]).
 5. Several calls of one layer at once, their samples one after the other or side by side (a siamese encoder).
 6. A parameter that enters glue reads nothing: any of its size, and what follows decides.
+7. A term of one op: it reads some of the inputs that the op joins, others read the rest, and the module adds them.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +29,7 @@ from .pairs import AS_IT_IS, Match, ways_together
 from .probe import Probe, ProbedOp
 from .reference import Reference
 from .tables import held_rows
+from .terms import JoinedRead, reads_joined
 
 #: So many calls may be one fused one, out of so many that read the same.
 JOINED, AMONG = 6, 10
@@ -94,7 +98,9 @@ class Candidates:
         smaller = [(each, order) for each, order in free if output_size(each) < size]
         bigger = [(each, order) for each, order in alike if output_size(each) > size]
         made = [*_joined(smaller, size), *_parts(bigger, size, held)]
-        return made if made or alike or op.kind in TRANSPOSED else list(self._sums(op, read, held, first))
+        if not made and not alike and op.kind not in TRANSPOSED:
+            made = list(self._sums(op, read, held, first))
+        return made or list(self._free_terms(op, read, held, first))
 
     def _again(self, first: Match, alike: Sequence[tuple[Op, Arrangement]], held: Holdings) -> list[Match] | None:
         """A further call of a key: the calls of the same variables, in the same order.
@@ -193,6 +199,49 @@ class Candidates:
         elif all(held.is_free(each.name) for each in pair):
             yield Match(pair, Arrangement(), sums=True)
 
+    def terms(self, op: Op, read: torch.Tensor) -> Iterator[Match]:
+        """Every op that joins inputs of which ``op`` reads a section, held or not."""
+        kernel = op.slots["weight"].shape[2:]
+        for each in self._joining.get((op.kind, output_size(op), *kernel), ()):
+            for section, features in each.sections(as_rows(op, read)):
+                yield Match((each.op,), Arrangement(features=features), section=section)
+
+    def _free_terms(self, op: Op, read: torch.Tensor, held: Holdings, first: Match | None) -> Iterator[Match]:
+        """Those that no other term has; or the calls of what ``first``, an earlier call of its key, is, held or not."""
+        for match in self.terms(op, read):
+            taken = held.sections_of(match.references[0].name)
+            if first is None:
+                if taken is not None and not any(_overlap(match.section, other) for other in taken):
+                    yield match
+            elif first.section == match.section and self._is_one_layer(first.references[0], match.references[0]):
+                yield replace(match, order=first.order)
+
+    def remaining_terms(self, op: Op, sources: Collection[str], held: Holdings) -> Iterator[Match]:
+        """Those behind ``sources`` of which a section as wide is what the other terms leave, whatever ``op`` reads."""
+        shape = op.slots["weight"].shape
+        for each in self._joining.get((op.kind, output_size(op), *shape[2:]), ()):
+            width = each.op.slots["weight"].shape[1 - each.op.output_axis]
+            taken = sorted(held.sections_of(each.op.name) or ())
+            edges = [0, *(edge for section in taken for edge in section), width]
+            gaps = [
+                gap for gap in zip(edges[::2], edges[1::2], strict=True) if gap[1] - gap[0] == shape[1 - op.output_axis]
+            ]
+            if taken and gaps and each.op.sources >= set(sources):
+                yield Match((each.op,), section=(gaps[0][0], gaps[0][1]))
+
+    def _is_one_layer(self, one: Op, other: Op) -> bool:
+        return self.variables_of(one) == self.variables_of(other)
+
+    @cached_property
+    def _joining(self) -> Mapping[tuple[object, ...], Sequence[JoinedRead]]:
+        """(kind, output size, kernel) → the ops that read something joined."""
+        found: dict[tuple[object, ...], list[JoinedRead]] = {}
+        for probed in self._probed.ops.values():
+            if probed.op.mixes and reads_joined(probed.op, self._reference.reading):
+                key = (probed.op.kind, output_size(probed.op), *probed.op.slots["weight"].shape[2:])
+                found.setdefault(key, []).append(JoinedRead(probed))
+        return found
+
     def _reads(self, op: Op, rows: torch.Tensor, size: int) -> Iterator[Op]:
         """Those of ``op``'s kind and kernel that read ``rows`` and give as much, or more."""
         index = self._index.get((op.kind, (rows.shape[1], *op.slots["weight"].shape[2:])))
@@ -204,6 +253,10 @@ class Candidates:
 def output_size(op: Op) -> int:
     """How many features a mixing op gives."""
     return op.slots["weight"].shape[op.output_axis]
+
+
+def _overlap(one: tuple[int, int] | None, other: tuple[int, int]) -> bool:
+    return one is not None and one[0] < other[1] and other[0] < one[1]
 
 
 def _joined(smaller: Sequence[tuple[Op, Arrangement]], size: int) -> Iterator[Match]:

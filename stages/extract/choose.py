@@ -58,6 +58,8 @@ class Chooser:
         if not matches:
             return None
         equals = tuple(each.name for each, _ in alike)
+        if matches[0].section is not None:
+            equals = tuple(term.references[0].name for term in self._candidates.terms(op, read))
         match, reason, equal = self._choose(op, matches, equals)
         layer = self._reference.layer_of(match.references[0])
         evidence = f"values: reads what Keras layer {layer} reads, on {read.shape[0] if read.dim() else 1} probes"
@@ -85,7 +87,7 @@ class Chooser:
         for match in alike:
             if self._stated.hints(op, self._candidates.variables_of(match.references[0])):
                 return match, "a hint", alike
-        elsewhere = self._groups.as_elsewhere(op, equals)
+        elsewhere = self._groups.as_elsewhere(op, equals, alike[0].section)
         for match in alike:
             if match.references[0].name == elsewhere and match.part is None:
                 return match, "what has fitted elsewhere", alike
@@ -154,11 +156,12 @@ class Chooser:
         return Pair(op, match, False, evidence, rivals, "hint" if hinted else "structure", equals)
 
     def _in_parts(self, op: Op, read: torch.Tensor, held: Holdings) -> Pair | None:
-        """As several ops that stand behind what it stands behind, or a part of one."""
+        """As several ops that stand behind what it stands behind, or a part or a term of one."""
         matches = held.matches
         ours = {matches[name].references[0].name if name in matches else name for name in op.sources}
         theirs = [each.op for each in self._candidates.families.get(op.family, ()) if each.op.sources == ours]
         found = self._candidates.matches(op, read, [(each, AS_IT_IS) for each in theirs], held) if theirs else []
+        found = found if found or not op.mixes else list(self._candidates.remaining_terms(op, ours, held))
         if not op.mixes or not found:
             return None
         layer = self._reference.layer_of(found[0].references[0])

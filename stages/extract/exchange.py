@@ -29,7 +29,7 @@ class Exchange:
             if op.sources & behind:
                 behind.add(name)
         placed = {name: self._pairs[name] for name in behind - reached if name in self._pairs}
-        whole = (name for name, pair in placed.items() if pair.match.part is None and not pair.match.further)
+        whole = (name for name, pair in placed.items() if pair.match.is_one_whole_call)
         self._loose = {name for name in whole if placed[name].by_values}
         for name in self._loose:
             self._held.release(name)

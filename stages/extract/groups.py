@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from ..torch_graph import Op
 from .holdings import Holdings
 from .orders import Order
 from .pairs import Match, Pair
+
+Section: TypeAlias = tuple[int, int]
 
 
 @dataclass
@@ -34,7 +37,7 @@ class Groups:
 
     def __init__(self, ops: Mapping[str, Op]) -> None:
         self._ops = ops
-        self._groups: dict[tuple[str, ...], Group] = {}
+        self._groups: dict[tuple[tuple[str, ...], Section | None], Group] = {}
         self._patterns: dict[int, tuple[int, ...]] = {}
         self.of_op: dict[str, Group] = {}
         self.worked: list[Order] = []
@@ -46,7 +49,8 @@ class Groups:
         if len(pair.equals) < 2 and (pair.match.is_plain or not pair.by_values):
             return
         key = pair.equals or tuple(each.name for each in pair.match.references)
-        group = self._groups.setdefault(key, Group(rivals=tuple(self._ops[name] for name in key)))
+        rivals = tuple(self._ops[name] for name in key)
+        group = self._groups.setdefault((key, pair.match.section), Group(rivals=rivals))
         group.members.append(op.name)
         self.of_op[op.name] = group
 
@@ -61,11 +65,12 @@ class Groups:
             if len(taken) == len(rivals) and sorted(taken) == sorted(rivals):
                 self._patterns[len(rivals)] = tuple(rivals.index(name) for name in taken)
 
-    def as_elsewhere(self, op: Op, equals: Sequence[str]) -> str:
+    def as_elsewhere(self, op: Op, equals: Sequence[str], section: Section | None) -> str:
         """Which of ``equals`` it is as groups of this size have been before; "" where there was none."""
         pattern = self._patterns.get(len(equals))
         if pattern is None:
             return ""
-        members = self._groups[tuple(equals)].members if tuple(equals) in self._groups else []
+        group = self._groups.get((tuple(equals), section))
+        members = group.members if group else []
         place = members.index(op.name) if op.name in members else len(members)
         return equals[pattern[place % len(pattern)]]

@@ -55,6 +55,11 @@ class Holdings:
         matches = (self.matches[name] for name in self._holders.get(reference, ()))
         return [match.part for match in matches if match.part is not None]
 
+    def sections_of(self, reference: str) -> list[tuple[int, int]] | None:
+        """What is read by the terms that hold it; None where it is held otherwise."""
+        sections = [self.matches[name].section for name in self._holders.get(reference, ())]
+        return None if None in sections else [section for section in sections if section is not None]
+
     def first_call(self, op: Op) -> Match | None:
         """What another call of one of its keys was matched with; None where it is the first."""
         for slot in op.slots.values():

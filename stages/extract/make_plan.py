@@ -37,6 +37,7 @@ class _Draft:
     faults: list[str] = field(default_factory=list)
     lacking: dict[str, str] = field(default_factory=dict)  # variable path → why the module has no place for it
     sections: dict[str, dict[Section, Recipe]] = field(default_factory=dict)  # of keys that are taken apart
+    biased: dict[str, str] = field(default_factory=dict)  # reference op → the one of its terms that takes its bias
 
 
 def make_plan(
@@ -126,6 +127,11 @@ def _place(pair: Pair, recipes: Mapping[str, Recipe], shapes: Mapping[str, Shape
         recipe = slot_recipe(pair, name, slot, recipes)
         if recipe is None:
             continue
+        if name == "bias" and pair.match.section is not None:
+            first = draft.biased.setdefault(pair.reference.name, pair.target.name)
+            if first != pair.target.name:
+                added = "another term of the same layer adds its bias; 0 is the same"
+                recipe = Recipe(Fill(0, recipe.shape, recipe.dtype), (added, pair.evidence))
         recipe = recipe.then(*inverse_moves(slot.moves))
         if slot.section is not None:
             draft.sections.setdefault(slot.key, {}).setdefault(slot.section, recipe)

@@ -33,6 +33,8 @@ class Match:
         order: of the features that they give, where it is another.
         part: from which to which of these features it gives, where it gives not all (q of a fused projection).
         sums: whether it reads their inputs one after the other instead, and gives the sum of their outputs.
+        section: from which to which of the features that its reference reads it reads, where it reads not all: it gives
+            one term of a sum, of which the others read the rest (``wx(x) + wh(h)`` for a Dense over ``[x, h]``).
         further: later calls of the same Keras layer that it makes in one: their samples stand behind those of the first
             (an encoder called once on ``cat([a, b])``), or beside them (``stack([a, b], 1)``).
         axis: along which they stand.
@@ -43,12 +45,18 @@ class Match:
     order: Order | None = None
     part: tuple[int, int] | None = None
     sums: bool = False
+    section: tuple[int, int] | None = None
     further: tuple[Op, ...] = ()
     axis: int = 0
 
     @property
     def is_plain(self) -> bool:
         return len(self.references) == 1 and self.order is None and self.part is None
+
+    @property
+    def is_one_whole_call(self) -> bool:
+        """Whether it stands for all of one call of its references, and for no more."""
+        return self.part is None and self.section is None and not self.further
 
     @property
     def calls(self) -> tuple[Match, ...]:
@@ -72,6 +80,8 @@ class Match:
             words.append(f"its features in another order, {self.order}")
         if self.arrangement.held is not None:
             words.append("rows {}:{} of it hold all of Keras'".format(*self.arrangement.held))
+        if self.section is not None:
+            words.append("a term of it, over features {}:{} of what it reads".format(*self.section))
         if self.part is not None:
             words.append(f"features {self.part[0]}:{self.part[1]} of them")
         return ", ".join(words)
@@ -171,6 +181,10 @@ def ways_together(read: torch.Tensor) -> list[tuple[int, Sequence[torch.Tensor]]
     return ways
 
 
+def _length(section: tuple[int, int]) -> int:
+    return section[1] - section[0]
+
+
 def reads_as(op: Op, match: Match, read: torch.Tensor, reference: Probe) -> bool:
     """Whether ``op``, reading ``read``, reads what ``match`` says."""
     if op.kind == PARAMETER:
@@ -182,6 +196,9 @@ def reads_as(op: Op, match: Match, read: torch.Tensor, reference: Probe) -> bool
             map(reads_as, [op] * len(calls), calls, parts, [reference] * len(calls))
         )
     theirs = [reference.ops[each.name].read for each in match.references]
+    if match.section is not None:
+        first = match.references[0]
+        theirs = [theirs[0].narrow(first.feature_axis % theirs[0].dim(), match.section[0], _length(match.section))]
     if not match.sums:
         return all(
             follows(match.arrangement, op, read, each, value)
@@ -247,14 +264,24 @@ def _among_others(rows: torch.Tensor, shape: Shape, held: tuple[int, int]) -> to
 def _rows(match: Match, reference: Probe) -> torch.Tensor:
     """(rows, features) that the references give together."""
     rows = [as_rows(each, reference.ops[each.name].given) for each in match.references]
+    if match.section is not None:
+        width = match.references[0].slots["weight"].shape[1 - match.references[0].output_axis]
+        return _up_to(match.section[1], width, rows[0]) - _up_to(match.section[0], width, rows[0])
     if len(rows) == 1:
         return rows[0]
     return torch.stack(rows).sum(0) if match.sums else torch.cat(rows, 1)
 
 
+def _up_to(end: int, width: int, whole: torch.Tensor) -> torch.Tensor:
+    """Numbers that stand for the sum over the first ``end`` of ``width`` features: all terms add up to ``whole``."""
+    if end in (0, width):
+        return whole if end else torch.zeros_like(whole)
+    return whole.flatten().roll(end).reshape(whole.shape)
+
+
 def _turns(op: Op, match: Match, value: torch.Tensor, whole: Shape) -> bool:
     """Whether the output must be laid out anew: another order, or features on another axis (Linear for 1×1 Conv)."""
-    if not match.arrangement.is_identity or not match.is_plain:
+    if not match.arrangement.is_identity or not match.is_plain or match.section is not None:
         return True
     assert op.feature_axis is not None
     theirs = match.references[0].feature_axis

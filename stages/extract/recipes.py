@@ -22,6 +22,8 @@ def slot_recipe(pair: Pair, name: str, slot: Slot, recipes: Mapping[str, Recipe]
         return Recipe(Fill(neutral, slot.shape), (f"Keras has no {name} here; {neutral:g} is the same", pair.evidence))
     made = [recipes[each.key].then(*each.moves) if each else None for each in held]
     recipe = _put_together(pair, name, made).because(pair.evidence)
+    if match.section is not None and name == "weight":
+        recipe = Recipe(Part(1 - pair.target.output_axis, *match.section, recipe.expression), recipe.evidence)
     if pair.arrangement.held is not None:
         return _among_zeros(recipe, slot.shape, pair.arrangement.held)
     if pair.target.kind == PARAMETER:

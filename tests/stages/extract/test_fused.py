@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch_pairs import assert_grafted, extract, images, randomized
+from torchgraft.stages.errors import MappingError
 
 WIDTH, HEADS, STEPS = 12, 3, 5
 
@@ -177,3 +178,63 @@ def test_a_shuffle_of_pixels_may_have_its_blocks_in_front_of_its_channels() -> N
 
     plan = assert_grafted(randomized(Up(True)), Up(False), x=images(3, 7, 6, 3))
     assert "reorder" in plan["conv.weight"]
+
+
+@pytest.mark.parametrize("gates", ["ifgo", "iofg"])
+@pytest.mark.parametrize("two_biases", [False, True])
+def test_the_input_and_the_state_may_be_taken_apart(gates: str, two_biases: bool) -> None:
+    plan = assert_grafted(randomized(Gated(joined=True)), Gated(gates, two_biases), x=SERIES)
+    assert f"both/weight · part(0:{WIDTH}, axis=1)" in plan["wx.weight"]
+    assert f"both/weight · part({WIDTH}:{WIDTH + 4}, axis=1)" in plan["wh.weight"]
+    assert plan["wx.bias"].startswith("both/bias")
+    assert not two_biases or plan["wh.bias"] == "fill(0)"
+
+
+class Joined(nn.Module):
+    """A convolution over two feature maps joined, a linear layer over a flattened one and a vector."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 4, 3), nn.Conv2d(3, 5, 3)
+        self.conv, self.out = nn.Conv2d(9, 6, 3, stride=2), nn.Linear(6 * 2 * 3 + 3, 7)
+
+    def both(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv(torch.cat([self.a(x).relu(), self.b(x)], 1)).relu()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(torch.cat([self.both(x).permute(0, 2, 3, 1).flatten(1), x.mean((2, 3))], 1))
+
+
+class Added(Joined):
+    """The same, each of them as two whose outputs are added."""
+
+    def __init__(self, sign: int = 1, biases: int = 1) -> None:
+        super().__init__()
+        del self.conv, self.out
+        self.of_a, self.of_b = nn.Conv2d(4, 6, 3, stride=2, bias=biases > 0), nn.Conv2d(5, 6, 3, stride=2, bias=False)
+        self.of_map, self.of_mean, self.sign = nn.Linear(36, 7), nn.Linear(3, 7, bias=biases > 1), sign
+
+    def both(self, x: torch.Tensor) -> torch.Tensor:
+        return (self.of_b(self.b(x)) + self.sign * self.of_a(self.a(x).relu())).relu()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.of_mean(x.mean((2, 3))) + self.of_map(self.both(x).flatten(1))
+
+
+def test_a_layer_over_joined_inputs_is_the_sum_of_one_layer_for_each() -> None:
+    plan = assert_grafted(randomized(Joined()), Added(biases=2), x=images(4, 8, 10, 3))
+    assert plan["of_a.weight"] == "conv/weight · part(0:4, axis=1)"
+    assert plan["of_b.weight"] == "conv/weight · part(4:9, axis=1)"
+    assert plan["of_a.bias"] == "conv/bias"
+    assert plan["of_map.weight"].startswith("out/weight · part(0:36, axis=1) · reorder")
+    assert {plan["of_map.bias"], plan["of_mean.bias"]} == {"out/bias", "fill(0)"}
+
+
+def test_a_difference_of_two_layers_is_no_layer_over_joined_inputs() -> None:
+    findings = extract(randomized(Joined()), Added(sign=-1), x=images(4, 8, 10, 3)).findings
+    assert any(finding.severity == "error" for finding in findings)
+
+
+def test_a_bias_that_no_term_has_a_place_for_is_named() -> None:
+    with pytest.raises(MappingError, match=r"conv/bias \(6,\): of_[ab] has no bias"):
+        extract(randomized(Joined()), Added(biases=0), x=images(4, 8, 10, 3))
