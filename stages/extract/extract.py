@@ -18,6 +18,7 @@ from .absorb import absorptions
 from .confirm import Confirmation, confirm
 from .dtypes import computing_in, in_dtype_of, in_own_dtypes, refuse_overflow
 from .findings import Context, find
+from .findings.whole_run import told_of_a_whole_run
 from .guesses import guesses, said
 from .make_plan import make_plan
 from .outputs import Placed, Wanted, WantedOutput, place_outputs, sources_of
@@ -59,15 +60,16 @@ class Extract:
         ends = ends_of(found)
         choices = tuple(guesses(found, mapping, departed=not ends.values))
         said(found.alignment, choices)
-        plan = make_plan(
-            module,
-            found.alignment,
-            absorbed,
-            imported.recipes,
-            variables,
-            not_needed={**left_behind(ends, reference), **in_front(found.taken, reference.numbers)},
-            allowed=mapping.allowed,
-        )
+        with told_of_a_whole_run(found.reading):
+            plan = make_plan(
+                module,
+                found.alignment,
+                absorbed,
+                imported.recipes,
+                variables,
+                not_needed={**left_behind(ends, reference), **in_front(found.taken, reference.numbers)},
+                allowed=mapping.allowed,
+            )
         evidence = placements(plan, found.alignment, reference, found.probe, choices)
         plan = in_own_dtypes(plan, own)
         state = plan.view(variables)

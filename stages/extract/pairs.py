@@ -12,7 +12,7 @@ import torch
 
 from ..plan import Shape
 from ..torch_graph import PARAMETER, AtOp, Op, OpCall
-from .arrange import Arrangement, as_rows, follows
+from .arrange import Arrangement, as_rows, close, follows
 from .orders import Order
 from .probe import Probe, Spread, random_values
 
@@ -181,10 +181,6 @@ def ways_together(read: torch.Tensor) -> list[tuple[int, Sequence[torch.Tensor]]
     return ways
 
 
-def _length(section: tuple[int, int]) -> int:
-    return section[1] - section[0]
-
-
 def reads_as(op: Op, match: Match, read: torch.Tensor, reference: Probe) -> bool:
     """Whether ``op``, reading ``read``, reads what ``match`` says."""
     if op.kind == PARAMETER:
@@ -197,8 +193,9 @@ def reads_as(op: Op, match: Match, read: torch.Tensor, reference: Probe) -> bool
         )
     theirs = [reference.ops[each.name].read for each in match.references]
     if match.section is not None:
-        first = match.references[0]
-        theirs = [theirs[0].narrow(first.feature_axis % theirs[0].dim(), match.section[0], _length(match.section))]
+        rows = as_rows(match.references[0], theirs[0])[:, slice(*match.section)]
+        order = match.arrangement.features
+        return close(as_rows(op, read), rows if order is None else rows[:, torch.from_numpy(order)])
     if not match.sums:
         return all(
             follows(match.arrangement, op, read, each, value)

@@ -14,6 +14,7 @@ class GraphReading:
     """The half of a ``Reading`` that runs nothing. ``keys``, ``constants`` and ``merge``: see ``read_graph``."""
 
     returned: Sequence[str] = ()
+    left: Sequence[str] = ()
 
     def __init__(self, graph: fx.Graph, keys: Mapping[str, str], constants: Collection[str], *, merge: bool) -> None:
         self._graph, self._keys, self._constants, self._merge = graph, keys, set(constants), merge

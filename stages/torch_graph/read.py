@@ -1,7 +1,8 @@
 """How a module is read.
 
 A run of it is recorded. Where no value has left torch the recorded graph is the module. Else, as what it calls may
-depend on values, ``torch.export`` traces it without any; where that refuses, it is run again as a whole.
+depend on values, ``torch.export`` traces it without any. Where that refuses, and values decide of calls alone, the path
+of the recorded run is a graph (``path.py``); else the module is run again as a whole.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ..errors import DifferenceError, MappingError, TorchgraftError, Unsupported
 from .call import Call, adapted, call_of, result_places
 from .exported import exported
 from .generators import kept_generators, seed_generators
+from .path import PathReading
 from .reading import Reading
 from .recorded import RecordedReading
 from .recorder import Recording, record
@@ -107,6 +109,11 @@ def _readings(
         return
     with suppress(Exception):  # torch.export raises whatever it meets; the recorded run is there
         yield ReplayedReading(exported(_called(module, call), inputs))
+    if not recording.sized:
+        with suppress(Exception):  # its calls again on other values: RecordedReading lets the module meet them itself
+            path = PathReading(recording)
+            if path.is_the_module(inputs, recording.module.state_dict()):
+                yield path
     yield RecordedReading(recording)
 
 

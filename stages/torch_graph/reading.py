@@ -69,13 +69,14 @@ class Reading(Protocol):
     """A module, read.
 
     Attributes:
-        how: "a recorded graph", "torch.export" or "a recorded run", for reports.
+        how: "a recorded graph", "torch.export", "a recorded path" or "a recorded run", for reports.
         ops: name → Op, in execution order.
         places: name of every value that ``watch`` may see → module path and operation, for people.
         results: module path → name of the value that its last call gave.
         glue: name of a value that is no op → Glue; empty where unknown.
         returned: where the outputs stand in what the module's own forward returned ("logits", "aux.1"); empty where it
             is called as it is.
+        left: calls by which values leave torch, where the module can only be run again as a whole; else empty.
         keeps_values: whether a value, once made, stays as it is; else (a write through a view, a run as a whole) it may
             be written into.
     """
@@ -86,6 +87,7 @@ class Reading(Protocol):
     results: dict[str, str]
     glue: dict[str, Glue]
     returned: Sequence[str]
+    left: Sequence[str]
     keeps_values: bool
 
     def take_as_glue(self, ops: Collection[str]) -> None:

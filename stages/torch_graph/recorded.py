@@ -1,8 +1,8 @@
-"""A module that is run again as a whole: what it calls next depends on values that have left torch.
+"""A module that is run again as a whole: values leave torch and come back as numbers, or as sizes.
 
-``.item()``, numpy, Python's own branches. In later runs a call is known again by the module that makes it, its
-operator, and how many of these came before. A call that the recorded run did not make (another branch) is run and not
-seen.
+``x / x.max().item()``, numpy, ``x[x > 0]``; what merely decides which calls are made is read in ``path.py``. In later
+runs a call is known again by the module that makes it, its operator, and how many of these came before. A call that the
+recorded run did not make (another branch) is run and not seen.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class RecordedReading(GraphReading):
     keeps_values = False
 
     def __init__(self, recording: Recording) -> None:
-        self._recording = recording
+        self._recording, self.left = recording, list(dict.fromkeys(recording.left))
         self._nodes = {node.name: node for node in recording.graph.nodes}
         super().__init__(recording.graph, recording.keys, recording.constants, merge=False)
 

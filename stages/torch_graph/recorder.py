@@ -50,6 +50,7 @@ class Recording:
         inputs: names of the module's inputs.
         given: what the module gave.
         left: what left torch, so that another run on other values may make other calls; empty for most modules.
+        sized: whether a call gave a tensor as large as values said.
     """
 
     module: nn.Module
@@ -63,6 +64,7 @@ class Recording:
     inputs: Sequence[str]
     given: Sequence[torch.Tensor]
     left: Sequence[str]
+    sized: bool
 
     def as_graph(self) -> AtenGraph:
         """It, where nothing left torch; then what is made of numbers outside is made of constants."""
@@ -100,6 +102,7 @@ def record(module: nn.Module, inputs: Sequence[torch.Tensor]) -> Recording:
         names,
         [value.clone() for value in results],
         [*departures.seen, *recorder.left],
+        recorder.sized,
     )
 
 
@@ -174,6 +177,7 @@ class _Recorder(Calls):  # type: ignore[no-untyped-call]
         self.constants: dict[str, torch.Tensor] = {}
         self.fresh: dict[str, torch.Tensor] = {}
         self.left: list[str] = []
+        self.sized = False
         self._nodes: Any = WeakIdKeyDictionary()  # tensor → the node that made it
         self._first: fx.Node | None = None  # the first node that is no placeholder
         for key, tensor in held.items():
@@ -205,6 +209,7 @@ class _Recorder(Calls):  # type: ignore[no-untyped-call]
         made = func(*args, **kwargs)
         if depends_on_values(func, args, kwargs, made):
             self.left.append(f"{func} in {site[0] or 'forward'}")
+            self.sized |= isinstance(made, torch.Tensor)
         results = list(made) if isinstance(made, tuple | list) else [made]
         if not any(isinstance(value, torch.Tensor) for value in results):
             return made  # ``.item()``: what follows is Python

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, cast
 import torch
 from torch import fx
 
+from .generators import kept_generators
 from .graph import GraphParts
 from .nodes import shape_of
 from .reading import AtOp, OpCall, Watch
@@ -51,6 +52,11 @@ class Session:
     def run(self, at_op: AtOp, watch: Watch) -> Sequence[Any]:
         """Run from the first to the last call; what the graph gives."""
         self._at_op, self._watch = at_op, watch
+        with kept_generators():
+            self._run()
+        return self.results()
+
+    def _run(self) -> None:
         for position, node in enumerate(self.nodes):
             self.position = position
             if node.op == "placeholder":
@@ -62,7 +68,6 @@ class Session:
             for used in self._last_use.get(position, ()):
                 if self._depth.get(used, 0) % KEPT_EVERY != KEPT_EVERY - 1:
                     self.values.pop(used, None)
-        return self.results()
 
     def results(self) -> list[Any]:
         """What the graph gives."""

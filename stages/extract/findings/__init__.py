@@ -21,12 +21,14 @@ from .output import outputs
 from .preprocessing import preprocessing
 from .ranges import ranges
 from .recurrence import recurrences
+from .whole_run import whole_runs
 from .zeros import zeros
 
 CHECKERS: tuple[Callable[[Context], Iterable[Finding]], ...] = (
     feeding,
     recurrences,
     departures,
+    whole_runs,
     geometries,
     epsilons,
     outputs,

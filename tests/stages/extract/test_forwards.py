@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch_pairs import extract, images, randomized
+from torch_pairs import assert_grafted, extract, images, randomized
 from torchgraft.stages.errors import DifferenceError, MappingError, UnsupportedError
 
 
 class Counting(nn.Module):
-    """Counts its calls, writes to a buffer, and branches on data: it is run again as a whole."""
+    """Counts its calls, writes to a buffer, and branches on data."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,12 +30,12 @@ class Counting(nn.Module):
         return self.b(torch.relu(x))
 
 
-def test_a_forward_that_branches_on_data_is_run_again_and_left_as_it_was() -> None:
+def test_a_forward_that_branches_on_data_is_read_and_left_as_it_was() -> None:
     reference = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
     module = Counting().train()
     before = {key: tensor.clone() for key, tensor in module.state_dict().items()}
     extraction = extract(randomized(reference), module, x=images(4, 6))
-    assert extraction.reading.how == "a recorded run"
+    assert extraction.reading.how == "a recorded path"
     assert str(extraction.plan["b.weight"]) == "2/weight"
     assert module.training
     assert (module.calls, float(module.seen)) == (0, 0.0)
@@ -147,3 +148,37 @@ def test_a_counting_buffer_of_the_users_is_left_as_it_was() -> None:
     module = Counts()
     extract(nn.Sequential(nn.Linear(6, 5)), module, x=images(4, 6))
     assert float(module.calls) == 0
+
+
+class Branches(nn.Module):
+    """Two branches of one shape and four gates: what follows tells them apart."""
+
+    def __init__(self, called: str = "pq", gates: str = "abcd", check: str = "") -> None:
+        super().__init__()
+        self.called, self.gates, self.check = called, gates, check
+        self.branches = nn.ModuleList(nn.Linear(6, 8) for _ in called)
+        self.out = nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        made = {name: self.branches[position](x) for position, name in enumerate(self.called)}
+        x = made["p"].relu() + made["q"].tanh()
+        if self.check == "decides":
+            assert not np.isnan(x.detach().numpy()).any()
+        if self.check == "comes back":
+            x = torch.from_numpy(x.detach().numpy() * 1.0)
+        part = {name: x[:, 2 * position : 2 * position + 2] for position, name in enumerate(self.gates)}
+        return self.out(torch.cat([part["a"] * part["b"].sigmoid(), part["c"] - part["d"].exp()], 1))
+
+
+def test_choices_are_taken_back_in_a_module_that_checks_its_values() -> None:
+    assert_grafted(randomized(Branches()), Branches("qp", "dabc", "decides"), x=images(4, 6))
+
+
+def test_a_module_that_can_only_be_run_as_a_whole_is_said_to_be_one_where_it_departs() -> None:
+    extraction = extract(randomized(Branches()), Branches("qp", "dabc", "comes back"), x=images(4, 6))
+    assert any(finding.severity == "error" for finding in extraction.findings)
+    (told,) = (finding for finding in extraction.findings if "come back" in finding.cause)
+    assert "Tensor.numpy" in told.cause
+    assert "hints" in told.fix
+    whole = extract(randomized(Branches()), Branches(check="comes back"), x=images(4, 6))
+    assert not [finding for finding in whole.findings if "come back" in finding.cause]

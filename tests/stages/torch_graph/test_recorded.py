@@ -1,4 +1,4 @@
-"""A module that is run again as a whole, as its calls depend on values; and that the user's is left as it was."""
+"""A module whose calls depend on values: its path, or a run as a whole; and that the user's is left as it was."""
 
 from __future__ import annotations
 
@@ -76,7 +76,16 @@ class ReturnsMuch(Base):
         return {"out": self.b(torch.cat([second, first], 1)), "norm": norm, "first": first if norm < 1e9 else second}
 
 
-KINDS = (BranchesOnData, TakesItem, UsesNumpy, Loops, Lists, WritesInPlace, ReturnsMuch)
+class AsLargeAsValuesSay(Base):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.a(x)
+        return self.b(x[x.sum(1) > -1e9] * self.gain)
+
+
+#: What leaves torch decides what is called; it comes back as a number, or as a size.
+DECIDES = (BranchesOnData, Loops, Lists, WritesInPlace, ReturnsMuch)
+COMES_BACK = (TakesItem, UsesNumpy, AsLargeAsValuesSay)
+KINDS = (*DECIDES, *COMES_BACK)
 X = torch.rand(3, 6, generator=torch.Generator().manual_seed(0)) - 0.3
 
 
@@ -87,10 +96,10 @@ def outputs(module: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_lets_values_out_of_torch_is_run_again(kind: type[Base]) -> None:
+def test_what_lets_values_out_of_torch_is_a_path_or_is_run_again(kind: type[Base]) -> None:
     module = randomized(kind())
     reading = read(module, (X,))
-    assert reading.how == "a recorded run"
+    assert reading.how == ("a recorded path" if kind in DECIDES else "a recorded run")
     assert {"a.weight", "b.weight"} <= {slot.key for op in reading.ops.values() for slot in op.slots.values()}
     for mine, theirs in zip(reading.run([X], module.state_dict()), outputs(module, X), strict=True):
         torch.testing.assert_close(mine, theirs)
@@ -115,6 +124,33 @@ def test_what_an_operation_gives_can_be_replaced(kind: type[Base]) -> None:
         return call.compute() * (0.5 if call.op.place == "b" else 1.0)
 
     torch.testing.assert_close(reading.run([X], module.state_dict(), halved)[0], whole[0] * 0.5)
+
+
+class Switches(Base):
+    """One function for what is positive in sum, another for what is not."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.b(self.a(x).relu() if x.sum().item() > 0 else self.a(x).sigmoid())
+
+
+def test_a_path_is_watched_only_where_the_module_takes_it() -> None:
+    module = randomized(Switches())
+    reading = read(module, (X.abs(),))
+    for x, taken in ((X.abs() * 2, True), (-X.abs(), False)):
+        watched: list[str] = []
+        made = reading.run([x], module.state_dict(), watch=lambda name, _value, seen=watched: seen.append(name))  # type: ignore[misc]
+        torch.testing.assert_close(made, outputs(module, x))
+        assert bool(watched) == taken
+
+
+@pytest.mark.parametrize("share", [1.0, 0.01])
+def test_a_number_that_comes_back_is_seen_where_it_hardly_counts(share: float) -> None:
+    class Adds(Base):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.a(x)
+            return self.b(x) + share * float(x.detach().numpy().mean())
+
+    assert read(randomized(Adds()), (X,)).how == "a recorded run"
 
 
 def parts_of(program: torch.export.ExportedProgram) -> GraphParts:
@@ -199,7 +235,7 @@ def test_the_users_module_is_left_as_it_was(train: bool) -> None:
     before = snapshot(module)
     reading: Reading = read(module, (X,))
     reading.run([X], module.state_dict())
-    assert reading.how == "a recorded run"
+    assert reading.how == "a recorded path"
     torch.testing.assert_close(snapshot(module), before, rtol=0, atol=0)
 
 
