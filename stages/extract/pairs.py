@@ -193,9 +193,9 @@ def reads_as(op: Op, match: Match, read: torch.Tensor, reference: Probe) -> bool
         )
     theirs = [reference.ops[each.name].read for each in match.references]
     if match.section is not None:
-        rows = as_rows(match.references[0], theirs[0])[:, slice(*match.section)]
+        section = as_rows(match.references[0], theirs[0])[:, slice(*match.section)]
         order = match.arrangement.features
-        return close(as_rows(op, read), rows if order is None else rows[:, torch.from_numpy(order)])
+        return close(as_rows(op, read), section if order is None else section[:, torch.from_numpy(order)])
     if not match.sums:
         return all(
             follows(match.arrangement, op, read, each, value)
