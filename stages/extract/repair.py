@@ -24,6 +24,9 @@ LOOKED_AT, GROUPS, ORDERED = 60, 6, 8
 #: Assignments of one group that are tried.
 ASSIGNMENTS = 120
 
+#: How many units a block may have that is there several times (q, k and v of each head).
+IN_BLOCK = (3, 2, 4)
+
 Trial: TypeAlias = dict[str, Match]
 
 
@@ -149,21 +152,35 @@ def _assignments(
 
 
 def _selections(count: int, wanted: int) -> Iterator[tuple[int, ...]]:
-    """Which of ``count`` units each of ``wanted`` ops takes: all ways; of too many, two exchanged come first.
+    """Which of ``count`` units each of ``wanted`` ops takes: all ways; of too many, blocks and exchanges come first.
 
     Where every output tells one op its unit, exchanges alone bring any order about, one after the other.
     """
     if math.perm(count, wanted) <= ASSIGNMENTS:
         yield from itertools.permutations(range(count), wanted)
         return
-    exchanged: dict[tuple[int, ...], None] = {}
+    alike = dict.fromkeys(order[:wanted] for order in _in_blocks(count))
     for one, other in itertools.combinations(range(count), 2):
         if one < wanted:
             order = list(range(count))
             order[one], order[other] = other, one
-            exchanged[tuple(order[:wanted])] = None
-    yield from exchanged
-    yield from (order for order in itertools.permutations(range(count), wanted) if order not in exchanged)
+            alike[tuple(order[:wanted])] = None
+    yield from alike
+    yield from (order for order in itertools.permutations(range(count), wanted) if order not in alike)
+
+
+def _in_blocks(count: int) -> Iterator[tuple[int, ...]]:
+    """Units block by block (q, k and v of each head) or kind by kind, on either side, the kinds in any order."""
+    for size in IN_BLOCK:
+        if count % size:
+            continue
+        by_block = [range(start, start + size) for start in range(0, count, size)]
+        by_kind = [range(kind, kind + count // size) for kind in range(0, count, count // size)]
+        for order in itertools.permutations(range(size)):
+            yield tuple(block[place] for block in by_block for place in order)
+            yield tuple(block[place] for place in order for block in by_block)
+            yield tuple(unit for place in order for unit in by_kind[place])
+            yield tuple(by_kind[place][block] for block in range(count // size) for place in order)
 
 
 def _other_parts(held: Sequence[Match], size: int) -> list[Match]:

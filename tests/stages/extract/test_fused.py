@@ -238,3 +238,33 @@ def test_a_difference_of_two_layers_is_no_layer_over_joined_inputs() -> None:
 def test_a_bias_that_no_term_has_a_place_for_is_named() -> None:
     with pytest.raises(MappingError, match=r"conv/bias \(6,\): of_[ab] has no bias"):
         extract(randomized(Joined()), Added(biases=0), x=images(4, 8, 10, 3))
+
+
+class Heads(nn.Module):
+    """Heads with q, k and v of their own, called head by head or kind by kind."""
+
+    def __init__(self, kinds: str = "qkv", *, by_kind: bool = False, scale: float = 0.5) -> None:
+        super().__init__()
+        calls = [(head, kind) for head in range(HEADS) for kind in kinds]
+        self.calls = sorted(calls, key=lambda call: kinds.index(call[1])) if by_kind else calls
+        self.layers = nn.ModuleList(nn.Linear(WIDTH, 4) for _ in calls)
+        self.out, self.scale = nn.Linear(4 * HEADS, 5), scale
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.transpose(1, 2)
+        made = {call: self.layers[position](x) for position, call in enumerate(self.calls)}
+        scores = [made[head, "q"] @ made[head, "k"].transpose(1, 2) * self.scale for head in range(HEADS)]
+        return self.out(torch.cat([scores[head].softmax(-1) @ made[head, "v"] for head in range(HEADS)], -1))
+
+
+@pytest.mark.parametrize("kinds", ["qkv", "kqv", "vqk"])
+@pytest.mark.parametrize("ours", [False, True])
+@pytest.mark.parametrize("theirs", [False, True])
+def test_heads_of_their_own_are_found_in_any_order_of_their_projections(kinds: str, ours: bool, theirs: bool) -> None:
+    plan = assert_grafted(randomized(Heads(by_kind=theirs)), Heads(kinds, by_kind=ours), x=SERIES)
+    assert len({plan[f"layers.{position}.weight"] for position in range(3 * HEADS)}) == 3 * HEADS
+
+
+def test_heads_that_scale_otherwise_are_no_match() -> None:
+    findings = extract(randomized(Heads()), Heads("vqk", scale=0.7), x=SERIES).findings
+    assert any(finding.severity == "error" for finding in findings)
