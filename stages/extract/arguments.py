@@ -3,7 +3,7 @@
 1. As the config states it.
 2. Under its own name, or one that means the same.
 3. In order: the first input to the first argument.
-4. All of them in one dict or one list, where ``forward`` takes one argument.
+4. All of them in one dict or one list, where ``forward`` takes one argument; by keyword, where it takes ``**kwargs``.
 5. In any other order.
 """
 
@@ -76,9 +76,12 @@ def _likeliest(signature: inspect.Signature, ports: Sequence[Port], stated: Fit)
     if len(names) >= len(ports):
         yield dict(zip(names, ports, strict=False))
     containers = [name for name in names if signature.parameters.get(name.partition(".")[0])][:1]
-    if len(ports) > 1 and containers and "." not in containers[0] and len(_required(signature)) <= 1:
+    if len(ports) > 1 and containers and "." not in containers[0] and len(required_arguments(signature)) <= 1:
         yield {f"{containers[0]}.{port.name}": port for port in ports}
-        yield {f"{containers[0]}.{position}": port for position, port in enumerate(ports)}
+        for order in itertools.islice(itertools.permutations(ports), ORDERS):
+            yield {f"{containers[0]}.{position}": port for position, port in enumerate(order)}
+    if _takes_any_keyword(signature) and len(names) < len(ports):
+        yield {port.name: port for port in ports}
 
 
 def _in_any_order(signature: inspect.Signature, ports: Sequence[Port], stated: Fit) -> Iterator[Assignment]:
@@ -99,7 +102,11 @@ def tensor_arguments(signature: inspect.Signature, count: int) -> list[str]:
     return names
 
 
-def _required(signature: inspect.Signature) -> list[str]:
+def _takes_any_keyword(signature: inspect.Signature) -> bool:
+    return any(each.kind is Parameter.VAR_KEYWORD for each in signature.parameters.values())
+
+
+def required_arguments(signature: inspect.Signature) -> list[str]:
     return [
         name for name, each in signature.parameters.items() if each.kind in _TAKES and each.default is Parameter.empty
     ]
@@ -140,7 +147,7 @@ def check_stated(
     Raises:
         UsageError: with the nearest that there is.
     """
-    open_ended = any(each.kind is Parameter.VAR_KEYWORD for each in signature.parameters.values())
+    open_ended = _takes_any_keyword(signature)
     known = [port.name for port in ports] + [front.name for front in fronts]
     for argument, entry in stated.inputs.items():
         if not open_ended and argument.partition(".")[0] not in signature.parameters:

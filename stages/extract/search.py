@@ -20,7 +20,7 @@ from ..fit import Fit
 from ..plan import Array
 from ..torch_graph import ForwardError, Reading, Rows, State, fed, read
 from .align import align, with_zeros
-from .arguments import assignments, check_stated, quiet_options, tensor_arguments
+from .arguments import assignments, check_stated, quiet_options, required_arguments, tensor_arguments
 from .entries import entries, entry_ops
 from .expected import Expected, expected_outputs
 from .pairs import Alignment
@@ -201,13 +201,19 @@ class _Bench:
         failures = [error for error in self._read.values() if isinstance(error, TorchgraftError)]
         if failures and len(tensor_arguments(signature, len(self.ports))) >= len(self.ports):
             failures[0].details = (*failures[0].details, *details)
+            others = required_arguments(signature)[len(self.ports) :]
+            if others:
+                failures[0].fix = f"state what forward takes beside the inputs: `fit: {{options: {{{others[-1]}: …}}}}`"
             return failures[0]
         names = ", ".join(port.name for port in self.ports)
         return ForwardError(
             f"forward{signature} cannot take the Keras inputs {names}",
             where=type(self._module).__name__,
             fix="give forward one argument for each input, or state in `fit.inputs` what each takes",
-            details=(*(f"given in one argument: {error.what}" for error in failures), *details),
+            details=(
+                *(f"given in one argument: {reason}" for reason in dict.fromkeys(map(_reason, failures))),
+                *details,
+            ),
         )
 
     def _tensors(self, way: Trial, values: Mapping[str, Array]) -> list[torch.Tensor]:
@@ -236,3 +242,8 @@ class _Bench:
         if id(reading) not in self._probes:
             self._probes[id(reading)] = self._reference.probed(reading, NARROW, rows)
         return self._probes[id(reading)]
+
+
+def _reason(error: TorchgraftError) -> str:
+    """What was raised, whatever the shapes."""
+    return error.what.partition(": ")[2] or error.what

@@ -62,6 +62,17 @@ class OneList(Two):
         return super().forward(first, second)
 
 
+class OneListTurned(Two):
+    def forward(self, inputs):
+        second, first = inputs
+        return super().forward(first, second)
+
+
+class AnyKeyword(Two):
+    def forward(self, **inputs):
+        return super().forward(inputs["a"], inputs["b"])
+
+
 class Unnamed(Two):
     def forward(self, x, y, scale: float = 1.0):
         return super().forward(x, y) * scale
@@ -77,6 +88,8 @@ class Unnamed(Two):
         (Variadic, {"both.0": "a", "both.1": "b"}),
         (OneDict, {"inputs.a": "a", "inputs.b": "b"}),
         (OneList, {"inputs.0": "a", "inputs.1": "b"}),
+        (OneListTurned, {"inputs.0": "b", "inputs.1": "a"}),
+        (AnyKeyword, {"a": "a", "b": "b"}),
         (Unnamed, {"x": "a", "y": "b"}),
     ],
 )
@@ -246,3 +259,26 @@ def test_a_forward_that_takes_fewer_says_what_it_takes() -> None:
     with pytest.raises(MappingError, match=r"cannot take the Keras inputs a, b") as caught:
         extract(randomized(Two()), One(), a=A, b=B)
     assert "fit.inputs" in str(caught.value)
+
+
+def test_entries_that_keras_does_not_name_are_told_once_each() -> None:
+    class Renamed(Two):
+        def forward(self, inputs):
+            return super().forward(inputs["left"], inputs["right"])
+
+    with pytest.raises(MappingError) as caught:
+        extract(randomized(Two()), Renamed(), a=A, b=B)
+    assert str(caught.value).count("KeyError: 'left'") == 1
+    fit = Fit({"inputs.left": InputFit("a"), "inputs.right": InputFit("b")})
+    assert not stated(randomized(Two()), Renamed(), fit, a=A, b=B).findings
+
+
+def test_an_argument_that_no_input_is_for_is_to_be_stated() -> None:
+    class Modal(Two):
+        def forward(self, a, b, mode):
+            return super().forward(a, b) if mode == "sum" else a
+
+    with pytest.raises(MappingError, match="argument: 'mode'") as caught:
+        extract(randomized(Two()), Modal(), a=A, b=B)
+    assert "`fit: {options: {mode: …}}`" in str(caught.value)
+    assert not stated(randomized(Two()), Modal(), Fit(options={"mode": "sum"}), a=A, b=B).findings
