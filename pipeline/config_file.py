@@ -83,10 +83,19 @@ def read_config(path: str | Path) -> JobConfig:
 
 
 def _usage_error(yaml: YamlFile, error: ValidationError) -> UsageError:
-    faults = [(tuple(fault["loc"]), *_explain(tuple(fault["loc"]), fault)) for fault in error.errors()]
+    found = error.errors()
+    misspelt = {(*loc[:-1], near) for fault in found if (near := _near_option(loc := tuple(fault["loc"]), fault, 0.6))}
+    told = [fault for fault in found if fault["type"] != "missing" or tuple(fault["loc"]) not in misspelt]
+    faults = [(tuple(fault["loc"]), *_explain(tuple(fault["loc"]), fault)) for fault in told]
     (first, what, fix), *others = faults
     details = tuple(f"{yaml.where(loc)}: {text}. {remedy}" for loc, text, remedy in others)
     return UsageError(what, where=yaml.where(first), fix=fix, details=details)
+
+
+def _near_option(loc: KeyPath, fault: Any, cutoff: float) -> str:
+    """The option that an unknown one at ``loc`` is nearest to; "" where there is none so near, or it is known."""
+    near = difflib.get_close_matches(str(loc[-1]), known_keys(loc[:-1]), n=1, cutoff=cutoff) if loc else []
+    return near[0] if near and fault["type"] == "extra_forbidden" else ""
 
 
 def _explain(loc: KeyPath, fault: Any) -> tuple[str, str]:
@@ -94,8 +103,8 @@ def _explain(loc: KeyPath, fault: Any) -> tuple[str, str]:
     option = ".".join(str(part) for part in loc)
     if fault["type"] == "extra_forbidden":
         known = known_keys(loc[:-1])
-        near = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0)
-        return f"unknown option {option}", f"the nearest known one is {near[0]}; known here are {', '.join(known)}"
+        near = _near_option(loc, fault, 0)
+        return f"unknown option {option}", f"the nearest known one is {near}; known here are {', '.join(known)}"
     if fault["type"] == "missing":
         return f"the option {option} is missing", f"add `{loc[-1]}:`"
     if fault["type"] == "value_error":

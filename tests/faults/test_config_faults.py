@@ -50,6 +50,14 @@ def test_row_25_what_is_no_config_is_refused_with_its_line(tmp_path, content, li
     assert f"job.yaml:{line}:" in message
 
 
+@pytest.mark.parametrize("option", ["modle", "modl", "mdoel"])
+def test_row_25_a_misspelt_option_is_told_once_and_not_as_a_missing_one(tmp_path, option):
+    message = refused(tmp_path, f"{option}: a.keras\ntarget: net.py:Net\n")
+    assert "nearest known one is model" in message
+    assert "missing" not in message
+    assert "missing" in refused(tmp_path, "wrong: a.keras\ntarget: net.py:Net\n")
+
+
 @pytest.mark.parametrize(
     "content",
     [

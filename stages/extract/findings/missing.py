@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from ...base import Finding
 from .blame import counterparts
 from .departed import Departed
-from .setting import differing_settings
+from .setting import differing_arguments
 
 #: Operations that join several values.
 JOINS = {"add": "adds {} to", "mul": "multiplies by {}", "sub": "subtracts {} from", "cat": "joins {} to"}
@@ -25,7 +25,7 @@ def missing(departed: Departed) -> Finding | None:
     same = [
         name
         for name, other in departed.theirs.items()
-        if other.operator == departed.glue.operator and not differing_settings(departed.glue, other)
+        if other.operator == departed.glue.operator and not differing_arguments(departed.glue, other)
     ]
     for name in same:
         skipped = [between for between in departed.between(name) if between != name]

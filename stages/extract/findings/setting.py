@@ -25,7 +25,7 @@ def setting(departed: Departed) -> Finding | None:
     pads = {name: other for name, other in rivals.items() if other.operator == "pad"}
     padded = {name: other for name, other in departed.theirs.items() if set(pads) & set(other.reads)}
     for name, other in {**rivals, **padded}.items():
-        differing = differing_settings(departed.glue, other) if other.operator == departed.glue.operator else {}
+        differing = differing_arguments(departed.glue, other) if other.operator == departed.glue.operator else {}
         if not differing:
             continue
         cause = ", ".join(f"{key} is {ours!r}, Keras has {keras!r}" for key, (ours, keras) in differing.items())
@@ -38,7 +38,7 @@ def setting(departed: Departed) -> Finding | None:
     return None
 
 
-def differing_settings(ours: Glue, theirs: Glue) -> dict[str, tuple[Any, Any]]:
+def differing_arguments(ours: Glue, theirs: Glue) -> dict[str, tuple[Any, Any]]:
     """Setting → (ours, Keras'), floats as a person writes them: ONNX keeps them as float32."""
     mine, keras = ({**_MEANT.get(glue.operator, {}), **glue.settings} for glue in (ours, theirs))
     both = {name: (value, keras[name]) for name, value in mine.items() if name in keras}
