@@ -85,26 +85,6 @@ def align(
     return best
 
 
-def aligned_with(
-    chosen: Mapping[str, str],
-    reference: Reference,
-    probed: Probe,
-    target: Reading,
-    inputs: Sequence[torch.Tensor],
-    *,
-    state: State,
-    zeros: Collection[str],
-    expected: Sequence[Expected],
-    stated: Stated,
-) -> Alignment:
-    """One run with ``chosen`` (name of an op of the module → of the reference) among equals; nothing is taken back.
-
-    ``zeros``: keys that are zeros in ``state``, for Keras has not what they add.
-    """
-    run = _Attempt(reference, probed, target, chosen, expected=expected, stated=stated, repairs=False, zeros=zeros)
-    return run.run(inputs, state)
-
-
 def with_zeros(state: State, keys: Collection[str]) -> State:
     """``state`` with zeros for these keys."""
     return {**state, **{key: torch.zeros_like(state[key]) for key in keys}}
@@ -144,11 +124,10 @@ class _Attempt:
         *,
         expected: Sequence[Expected],
         stated: Stated,
-        repairs: bool = True,
         zeros: Collection[str] = (),
     ) -> None:
         self._zeros = zeros
-        self._expected, self._stated, self._repairs = expected, stated, repairs
+        self._expected, self._stated = expected, stated
         self._reference, self._probed, self._target, self._chosen = reference, probed, target, chosen
         self._candidates = Candidates(reference, probed)
         self._held = Holdings()
@@ -175,7 +154,7 @@ class _Attempt:
 
     def _misplaced(self, outputs: Sequence[torch.Tensor]) -> int:
         marks = [fingerprint(value) for value in outputs]
-        return sum(not output.is_among(marks) for output in self._expected)
+        return sum(output.weight for output in self._expected if not output.is_among(marks))
 
     def _watch(self, name: str, value: torch.Tensor) -> None:
         self._found.marks[name] = self._probed.mark_of(value)
@@ -236,8 +215,9 @@ class _Attempt:
         return Choices(() if vain.exchanges else choices.groups, () if vain.orders else choices.ordered)
 
     def _is_doubtful(self, op: Op, match: Match, held: Holdings) -> bool:
-        """Whether something before ``op`` was likely misplaced, though what it reads is there."""
-        return _is_odd(match) or self._contradicts(op, match, held)
+        """Whether something before ``op`` was likely misplaced, though what it reads is there, or is hinted to be."""
+        hinted = frozenset[str]().union(*map(self._candidates.variables_of, match.references))
+        return _is_odd(match) or self._contradicts(op, match, held) or self._stated.speaks_against(op, hinted)
 
     def _contradicts(self, op: Op, match: Match, held: Holdings) -> bool:
         """Whether another call of the same key has been given to other variables."""
@@ -269,7 +249,7 @@ class _Attempt:
         limit: int,
     ) -> bool:
         """Whether one of the trials succeeds; it then is what the run goes on from."""
-        if not self._repairs or not (choices.groups or choices.ordered):
+        if not (choices.groups or choices.ordered):
             return False
         proposals = trials(choices, self._held.matches, self._target.ops, self._held.is_free, self._groups.worked)
         for count, trial in enumerate(proposals):

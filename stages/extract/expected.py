@@ -6,7 +6,7 @@ output itself: the value before Keras' last activation does as well, and so does
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from ..base import Port
+from ..fit import OutputFit
 from ..fit.activations import activated
 from ..fit.names import ORDER_KEEPING
 from ..torch_graph import Reading
@@ -27,14 +28,20 @@ class Expected:
     """One Keras output.
 
     Attributes:
-        place: its position among the module's outputs, by its name, else by its position; None where neither tells.
+        place: its position among the module's outputs, as is stated, else by its name, else by its position; None where
+            nothing tells.
         marks: fingerprints of what may stand there.
         names: values of the reference that the output is made from by glue alone, nearest first, itself among them.
+        end: the value of the reference that is stated to be given in its place, with trained layers behind it; "" for
+            none.
+        weight: how much it counts that it stands there: what is stated goes before what is likely.
     """
 
     place: int | None
     marks: tuple[npt.NDArray[np.float64], ...]
     names: tuple[str, ...]
+    end: str = ""
+    weight: int = 1
 
     def is_among(self, marks: Sequence[npt.NDArray[np.float64]]) -> bool:
         """Whether it stands where it is expected, among the fingerprints of the module's outputs."""
@@ -43,20 +50,29 @@ class Expected:
 
 
 def expected_outputs(
-    reference: Reference, probe: Probe, ports: Sequence[Port], places: Sequence[str]
+    reference: Reference,
+    probe: Probe,
+    ports: Sequence[Port],
+    places: Sequence[str],
+    stated: Mapping[str, OutputFit],
 ) -> tuple[Expected, ...]:
     """Each Keras output; ``places`` are those of the module's outputs in what forward returns."""
     found = []
     keys = [place.rpartition(".")[2] for place in places]
     for position, (port, value) in enumerate(zip(ports, probe.outputs, strict=True)):
         likely = position if len(ports) == len(places) else None
+        said = stated.get(port.name, OutputFit())
         place = keys.index(port.name) if port.name in keys else likely
+        place = places.index(said.place) if said.place in places else place
         names = tuple(before(reference.reading, probe, value))
         laid = torch.from_numpy(np.ascontiguousarray(port.to_keras(value.numpy())))
         marks = [fingerprint(value), *(probe.marks[name] for name in names if name in probe.marks)]
         if value.is_floating_point():
             marks += [fingerprint(activated(name, laid)) for name in ORDER_KEEPING]
-        found.append(Expected(place, tuple(marks), names))
+        end = reference.places.get(said.value or "", "")
+        end = end if end in probe.marks and end not in names else ""
+        marks = [probe.marks[end]] if end else marks
+        found.append(Expected(place, tuple(marks), names, end, 2 if said != OutputFit() else 1))
     return tuple(found)
 
 

@@ -26,7 +26,7 @@ from .pairs import Alignment, Pair
 from .partial import own_values
 from .recipes import slot_recipe
 from .statistics import unkept_statistics
-from .unplaced import own_line, table
+from .unplaced import held_in_part, own_line, table
 
 
 @dataclass
@@ -97,7 +97,13 @@ def make_plan(
             where=type(module).__name__,
             fix="build the module as the Keras model is built; the tables name what is missing on either side"
             + own_line(missing, shapes),
-            details=table(missing, shapes, lost, [*draft.faults, *unkept_statistics(module)], alignment),
+            details=table(
+                missing,
+                shapes,
+                lost,
+                [*draft.faults, *held_in_part(alignment), *unkept_statistics(module)],
+                alignment,
+            ),
         )
     ordered = {key: draft.recipes[key] for key in shapes if key in draft.recipes}
     kept = tuple(LeftOver(key, shapes[key], reason) for key, reason in own.items())

@@ -55,7 +55,7 @@ def ends_of(found: Found) -> Ends:
         else:
             departed = True
     there = [output.is_among(outputs) for output in found.expected]
-    given += [output.names[0] for output, found_it in zip(found.expected, there, strict=True) if found_it]
+    given += [each.end or each.names[0] for each, found_it in zip(found.expected, there, strict=True) if found_it]
     for op in found.alignment.own:
         for value in _nearest(found.reading, op.reads, lambda name: bool(counterparts(name))):
             given += counterparts(value)

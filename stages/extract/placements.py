@@ -11,7 +11,7 @@ from ..plan import Plan
 from ..torch_graph import PARAMETER, Op
 from .candidates import output_size
 from .fingerprint import SAME
-from .guesses import DECIDED, INTERCHANGEABLE, Guess
+from .guesses import DECIDED, EITHER, INTERCHANGEABLE, Guess
 from .pairs import Alignment, Pair
 from .probe import Probe
 from .reference import Reference
@@ -109,8 +109,11 @@ class _Losers:
 
 def _tried(guess: Guess, op: Op) -> str:
     """What came of it with ``op`` in place of what was chosen."""
+    by = "the order of execution" if guess.pair.decided_by == "values" else _DECIDED[guess.pair.decided_by]
     if guess.outcome == INTERCHANGEABLE:
-        return f"interchangeable: the function is the same; decided by {_by(guess.pair)}"
+        return f"interchangeable: the function is the same; decided by {by}"
+    if guess.outcome == EITHER:
+        return f"the module may be this part of Keras as well; decided by {by}"
     if guess.outcome == DECIDED and op.name == guess.rivals[0]:
         return f"with it {guess.worse}"
     return f"decided by {_by(guess.pair)}"

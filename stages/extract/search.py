@@ -101,12 +101,14 @@ def search(
     signature = inspect.signature(module.forward)
     names, layers = [port.name for port in outputs], list(reference.places)
     check_stated(signature, reference.ports, fronts, names, layers=layers, stated=stated)
-    bench = _Bench(module, reference, outputs, fronts, mapping=mapping)
+    bench = _Bench(module, reference, outputs, fronts, mapping=mapping, stated=stated)
     found = _best(bench, signature, stated)
     numbers = frozenset().union(*(front.variables for front in fronts))
     if numbers and (found is None or _departs(found)):
         plain = _best(
-            _Bench(module, replace(reference, numbers=numbers), outputs, fronts, mapping=mapping), signature, stated
+            _Bench(module, replace(reference, numbers=numbers), outputs, fronts, mapping=mapping, stated=stated),
+            signature,
+            stated,
         )
         if plain is not None and not _departs(plain):
             return plain
@@ -165,8 +167,10 @@ class _Bench:
         fronts: tuple[Front, ...],
         *,
         mapping: Stated,
+        stated: Fit,
     ) -> None:
         self._module, self._reference, self._outputs = module, reference, outputs
+        self._stated = stated
         self.ports, self.fronts = reference.ports, fronts
         self._mapping = mapping
         inputs = reference.inputs(NARROW)
@@ -192,7 +196,7 @@ class _Bench:
         reading, rows = read_so
         probe = self._probe(reading, rows)
         inputs = self._tensors(way, fed_values(self._reference, probe, NARROW, self.fronts))
-        expected = expected_outputs(self._reference, probe, self._outputs, reading.returned)
+        expected = expected_outputs(self._reference, probe, self._outputs, reading.returned, self._stated.outputs)
         alignment = align(self._reference, probe, reading, inputs, self._state, expected=expected, stated=self._mapping)
         return Found(self._reference, self._module, way, self.fronts, inputs, reading, probe, alignment, expected)
 

@@ -29,6 +29,10 @@ class Stated:
         claims = (self.claims[slot.key] for slot in op.slots.values() if slot.key in self.claims)
         return any(claim.variables & set(variables) for claim in claims)
 
+    def speaks_against(self, op: Op, variables: Collection[str]) -> bool:
+        """Whether a hint is about ``op`` and gives none of its keys one of these variables."""
+        return any(slot.key in self.claims for slot in op.slots.values()) and not self.hints(op, variables)
+
     def leaves_alone(self, op: Op) -> bool:
         """Whether every key of ``op`` keeps the module's own value: it is no counterpart of anything."""
         return bool(op.slots) and all(slot.key in self.allowed for slot in op.slots.values())

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ..plan import LeftOver, Shape
-from .pairs import Alignment
+from .pairs import Alignment, Pair
 
 
 def table(
@@ -30,6 +30,21 @@ def table(
         lines.append("calls in the module without a counterpart in Keras:")
         lines += [f"  {op.place or op.name} ({op.kind})" for op in alignment.unplaced]
     return tuple(lines)
+
+
+def held_in_part(alignment: Alignment) -> Iterator[str]:
+    """What parts and terms leave of a call that nobody has whole."""
+    found: dict[str, list[Pair]] = {}
+    for pair in alignment.pairs.values():
+        if pair.match.part is not None or pair.match.section is not None:
+            found.setdefault(pair.reference.name, []).append(pair)
+    for pairs in found.values():
+        first = pairs[0].reference
+        held = sum(math.prod(each.target.slots["weight"].shape) for each in pairs)
+        whole = math.prod(first.slots["weight"].shape)
+        if held < whole:
+            places = ", ".join(dict.fromkeys(pair.target.place or pair.target.name for pair in pairs))
+            yield f"{places}: {pairs[0].evidence}; no call has the rest of it"
 
 
 def own_line(missing: Sequence[str], keys: Iterable[str]) -> str:

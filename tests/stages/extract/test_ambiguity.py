@@ -14,6 +14,7 @@ from torchgraft.stages.base import Artifacts, Extraction, Job, Silent
 from torchgraft.stages.errors import MappingError, UsageError
 from torchgraft.stages.extract import Extract, align
 from torchgraft.stages.extract.guesses import TRIED
+from torchgraft.stages.fit import Fit, OutputFit
 from torchgraft.stages.hints import Hint, hints_of_plan
 
 PICTURES, VECTORS = images(4, 7, 7, 3), images(4, 6)
@@ -216,6 +217,94 @@ def test_of_many_choices_those_that_were_not_tried_are_named():
     untried = [finding for finding in extraction.findings if "the other way was not tried" in finding.cause]
     assert len(untried) == 4
     assert all(finding.severity == "note" and "hints:" in finding.fix for finding in untried)
+
+
+class Added(nn.Module):
+    """Branches of one shape, added under an activation each."""
+
+    def __init__(self, called: str = "abc") -> None:
+        super().__init__()
+        self.called = called
+        self.branches = nn.ModuleDict({name: nn.Linear(6, 4) for name in called})
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        made = {name: self.branches[name](x) for name in self.called}
+        return torch.relu(made["a"]) + torch.relu(made["b"]) + torch.tanh(made["c"])
+
+
+@pytest.mark.parametrize("called", ["abc", "cba", "bca", "acb"])
+def test_those_that_are_interchangeable_are_told_from_those_that_are_not(called: str):
+    extraction = extract(randomized(Added()), Added(called), x=VECTORS)
+    (finding,) = extraction.findings
+    assert {finding.place, finding.layer} <= {"branches.a", "branches.b", "branches/a", "branches/b"}
+    assert "branches/c" not in finding.cause + finding.fix
+    assert str(extraction.plan["branches.c.weight"]) == "branches/c/weight"
+    reasons = {one.layer: one.reason for one in extraction.evidence["branches.b.weight"].lost}
+    other = ({"branches/a", "branches/b"} & set(reasons)).pop()
+    assert "interchangeable: the function is the same" in reasons[other]
+    assert "interchangeable" not in reasons["branches/c"]
+
+
+def test_branches_of_two_layers_are_interchangeable_as_wholes():
+    class Towers(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = (nn.ModuleList(nn.Linear(*size) for _ in range(2)) for size in ((6, 4), (4, 3)))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.second[0](self.first[0](x).relu()) + self.second[1](self.first[1](x).relu())
+
+    (finding,) = extract(randomized(Towers()), Towers(), x=VECTORS).findings
+    assert finding.cause.startswith("first.0.weight, first.0.bias may be first/0 or first/1: the function is the same")
+
+
+class Tasks(nn.Module):
+    """Two towers of one shape on one input; or one of them."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__()
+        self.names = names
+        for name in names:
+            self.add_module(name, nn.Linear(6, 4))
+            self.add_module(f"{name}_out", nn.Linear(4, 3))
+
+    def forward(self, x: torch.Tensor) -> Any:
+        made = tuple(self.get_submodule(f"{n}_out")(torch.relu(self.get_submodule(n)(x))) for n in self.names)
+        return made if len(made) > 1 else made[0]
+
+
+def task(module: nn.Module, hints: dict[str, str] | None = None, **fit: OutputFit) -> Extraction:
+    given = artifacts(randomized(Tasks("gender", "age")), module, {"x": VECTORS})
+    fields = {name: getattr(given[Job], name) for name in ("model", "module", "inputs", "probe_samples")}
+    stated = tuple(Hint(ours, keras) for ours, keras in (hints or {}).items())
+    others = (value for key, value in given._kept.items() if key is not Job)
+    return Extract().run(Artifacts(Job(**fields, hints=stated, fit=Fit(outputs=fit)), *others), Silent())
+
+
+def test_a_module_that_may_be_one_part_of_keras_or_the_other_is_an_error_with_the_hint():
+    extraction = task(Tasks("tower"))
+    (error,) = (finding for finding in extraction.findings if finding.severity == "error")
+    assert "tower.weight, tower.bias may be gender or age" in error.cause
+    assert error.fix == 'settle it by `hints: {"tower": "gender"}`, or "age"'
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [{"hints": {"tower": "age"}}, {"hints": {"tower_out": "age_out"}}, {"output1": OutputFit(place="")}],
+    ids=["the first layer", "the last layer", "the output"],
+)
+def test_a_hint_or_a_stated_output_tells_which_part_it_is(stated: dict[str, Any]):
+    extraction = task(Tasks("tower"), **stated)
+    assert [str(extraction.plan[f"tower{end}.weight"]) for end in ("", "_out")] == ["age/weight", "age_out/weight"]
+    assert not [finding for finding in extraction.findings if finding.severity == "error"]
+
+
+def test_a_name_may_tell_which_part_of_keras_a_module_is():
+    extraction = task(Tasks("age"))
+    assert str(extraction.plan["age.weight"]) == "age/weight"
+    (note,) = (finding for finding in extraction.findings if "may be" in finding.cause)
+    assert note.severity == "note"
+    assert "taken by its name" in note.cause
 
 
 def test_a_hint_that_values_contradict_is_not_followed():
