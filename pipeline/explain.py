@@ -17,6 +17,8 @@ from ..stages.errors import CorruptInputError, UsageError
 from ..stages.plan import LeftOver, Plan, PlanError, Recipe
 from .moves_in_words import steps_of
 
+#: So many keys are named of a module whose path is given in place of a key.
+NAMED = 8
 #: What decided, strongest first, in words.
 KINDS = {
     "values": "values: it reads the same numbers, up to an order",
@@ -37,7 +39,8 @@ def explain(run: Path, key: str) -> str:
     folder = run.parent if run.name == PLAN else run
     plan, evidence = _plan(folder), _evidence(folder)
     if key not in plan.shapes:
-        near = difflib.get_close_matches(key, list(plan.shapes), n=3, cutoff=0)
+        below = [each for each in plan.shapes if each.startswith(f"{key}.")]
+        near = below[:NAMED] or difflib.get_close_matches(key, list(plan.shapes), n=3, cutoff=0)
         raise UsageError(f"the module has no key {key}", where=str(folder), fix=f"the nearest are {', '.join(near)}")
     left = next((left for left in plan.unmatched if left.name == key), None)
     lines = _left(left) if left else _made(key, plan[key], evidence.get(key, {}))

@@ -101,6 +101,8 @@ def test_a_key_that_stays_as_it_is_and_one_without_evidence(run):
 def test_an_unknown_key_and_a_folder_without_a_run_are_usage_errors(run):
     with pytest.raises(UsageError, match=r"no key fc\.wieght\nTo fix it: the nearest are fc\.weight"):
         explain(run, "fc.wieght")
+    with pytest.raises(UsageError, match=r"no key fc\nTo fix it: the nearest are fc\.[a-z]+(, fc\.[a-z]+)*$"):
+        explain(run, "fc")
     with pytest.raises(UsageError, match="no such folder"):
         explain(run / "nowhere", "fc.weight")
 
