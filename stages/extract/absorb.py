@@ -35,7 +35,7 @@ class Absorption:
 
 def absorptions(alignment: Alignment, module: Reading, reference: Reading) -> Iterator[Absorption]:
     """The biases that running means take in."""
-    readers = [_readers(reading) for reading in (module, reference)]
+    readers = [readers_of(reading) for reading in (module, reference)]
     for pair in alignment.pairs.values():
         if pair.target.kind not in BIASED or "bias" in pair.target.slots or "bias" not in pair.reference.slots:
             continue
@@ -48,7 +48,7 @@ def absorptions(alignment: Alignment, module: Reading, reference: Reading) -> It
             yield Absorption(pair, norm, frozenset(ours[:-1]))
 
 
-def _readers(reading: Reading) -> dict[str, list[str]]:
+def readers_of(reading: Reading) -> dict[str, list[str]]:
     """Value → names of the values made from it."""
     found: dict[str, list[str]] = {}
     for name, glue in reading.glue.items():

@@ -15,6 +15,7 @@ from ..fit.names import LINEAR
 from ..keras_layers import layer_paths
 from ..torch_graph import floating_dtype, kept
 from .absorb import absorptions
+from .addends import exchanged_biases
 from .confirm import Confirmation, confirm
 from .dtypes import computing_in, in_dtype_of, in_own_dtypes, refuse_overflow
 from .findings import Context, find
@@ -57,6 +58,7 @@ class Extract:
         found = search(module, reference, graph.outputs, before, stated=job.fit, mapping=mapping)
         reference = found.reference
         absorbed = tuple(absorptions(found.alignment, found.reading, reference.reading))
+        exchanged = exchanged_biases(found.alignment, found.reading)
         ends = ends_of(found)
         choices = tuple(guesses(found, mapping, departed=not ends.values))
         said(found.alignment, choices)
@@ -67,6 +69,7 @@ class Extract:
                 absorbed,
                 imported.recipes,
                 variables,
+                exchanged=exchanged,
                 not_needed={**left_behind(ends, reference), **in_front(found.taken, reference.numbers)},
                 allowed=mapping.allowed,
             )
@@ -94,7 +97,14 @@ class Extract:
             second.kept,
             first,
             reading=found.reading,
-            biasless={name: each.norm.target.place for each in absorbed for name in each.between},
+            biasless={
+                **{name: each.norm.target.place for each in absorbed for name in each.between},
+                **{
+                    name: found.alignment.pairs[holder].target.place
+                    for holder, each in exchanged.items()
+                    for name in (holder, each.target.name)
+                },
+            },
         )
         progress.step("applying the plan")
         return Extraction(

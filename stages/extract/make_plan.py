@@ -47,6 +47,7 @@ def make_plan(
     recipes: Mapping[str, Recipe],
     variables: Mapping[str, Array],
     *,
+    exchanged: Mapping[str, Pair],
     not_needed: Mapping[str, str],
     allowed: Mapping[str, str],
 ) -> Plan:
@@ -58,6 +59,7 @@ def make_plan(
         absorbed: the biases that running means take in.
         recipes: key of the imported module → Recipe.
         variables: path → value, of every variable of the Keras model.
+        exchanged: name of an op → the pair whose bias it holds.
         not_needed: path → why, of those that the module leaves to its caller, or that nothing it gives is made from.
         allowed: key → the pattern of ``allow_unmatched`` that it matches.
 
@@ -69,7 +71,7 @@ def make_plan(
     shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
     draft = _Draft()
     for pair in alignment.pairs.values():
-        _place(pair, recipes, shapes, draft)
+        _place(pair, recipes, shapes, draft, exchanged)
     _join_sections(shapes, draft)
     for op in alignment.zeros:
         key = op.slots["value"].key
@@ -128,9 +130,16 @@ def _own_buffers(module: nn.Module, alignment: Alignment, draft: _Draft) -> dict
     return {key: reason for key in module.state_dict() if key in buffers - read and key not in draft.recipes}
 
 
-def _place(pair: Pair, recipes: Mapping[str, Recipe], shapes: Mapping[str, Shape], draft: _Draft) -> None:
+def _place(
+    pair: Pair,
+    recipes: Mapping[str, Recipe],
+    shapes: Mapping[str, Shape],
+    draft: _Draft,
+    exchanged: Mapping[str, Pair],
+) -> None:
     for name, slot in pair.target.slots.items():
-        recipe = slot_recipe(pair, name, slot, recipes)
+        owner = exchanged.get(pair.target.name, pair) if name == "bias" else pair
+        recipe = slot_recipe(owner, name, slot, recipes)
         if recipe is None:
             continue
         if name == "bias" and pair.match.section is not None:

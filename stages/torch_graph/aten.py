@@ -185,7 +185,7 @@ def _elementwise(op: Op, call: Call) -> Op:
         return op
     swapped = "" if op.kind in _COMMUTATIVE or side in ("other", "weight") else " swapped"
     shape = slot.shape
-    while len(shape) > 1 and shape[0] == 1:
+    while shape and shape[0] == 1:
         shape = shape[1:]
     moves = slot.moves if shape == slot.shape else (*slot.moves, Reshape(slot.shape, shape))
     axis = None

@@ -1,9 +1,14 @@
-"""A bias that is added behind a change of layout is moved in front of it, to the layer that it belongs to.
+"""A bias that is added further behind is moved to the layer that it belongs to.
+
+1. Behind a change of layout: which element of p meets which feature is found by sending the features' numbers
+   through the layout.
 
     linear → reshape (…, heads, size) → + p (heads, size)   is   linear → + p reshaped (heads · size) → reshape
     convolution (N, C, 1, L) → reshape (N, C, L) → + p (C, 1)   likewise
 
-Which element of p meets which feature is found by sending the features' numbers through the layout.
+2. Behind a sum of products: to the first of them that has no bias.
+
+    x @ w + h @ r + p   is   (x @ w + p) + h @ r
 """
 
 from __future__ import annotations
@@ -27,8 +32,35 @@ def move_biases(graph: fx.Graph, held: Collection[str]) -> None:
         if node.target is torch.ops.aten.add.Tensor and arguments_of(node)["alpha"] == 1:
             values = [each for each in node.all_input_nodes if each.name not in held]
             biases = [each for each in node.all_input_nodes if each.name in held]
-            if len(values) == len(biases) == 1:
+            if len(values) == len(biases) == 1 and not _into_sum(graph, node, values[0], biases[0]):
                 _move(graph, node, values[0], biases[0])
+
+
+def _into_sum(graph: fx.Graph, add: fx.Node, value: fx.Node, bias: fx.Node) -> bool:
+    """Whether ``bias`` has gone to a product that ``value`` is the sum of."""
+    product = _open_product(value, shape_of(add))
+    if product is None or product is value:
+        return False
+    (reader,) = product.users
+    with graph.inserting_before(reader):
+        biased = graph.call_function(torch.ops.aten.add.Tensor, (product, bias))
+    biased.meta = {**product.meta, "val": add.meta["val"]}
+    reader.replace_input_with(product, biased)
+    add.replace_all_uses_with(value)
+    graph.erase_node(add)
+    return True
+
+
+def _open_product(value: fx.Node, shape: tuple[int, ...]) -> fx.Node | None:
+    """The first product without a bias in a sum of values of ``shape`` that nothing else reads."""
+    if len(value.users) != 1 or shape_of(value) != shape:
+        return None
+    if operator_name(value) in (*_LINEAR, *CONVOLUTIONS):
+        return value if len(value.all_input_nodes) == 2 else None
+    if value.target is not torch.ops.aten.add.Tensor or arguments_of(value)["alpha"] != 1:
+        return None
+    found = (_open_product(each, shape) for each in value.all_input_nodes)
+    return next((each for each in found if each is not None), None)
 
 
 def _move(graph: fx.Graph, add: fx.Node, value: fx.Node, bias: fx.Node) -> None:

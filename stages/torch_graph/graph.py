@@ -142,17 +142,20 @@ class _Reader:
         inner = self._parts.ops.get(op.reads)
         if op.kind != "add" or inner is None or "bias" in inner.slots or "weight" not in inner.slots:
             return op
-        if inner.kind not in ("linear", *CONVOLUTIONS, *TRANSPOSED) or op.feature_axis is None:
+        if inner.kind not in ("linear", *CONVOLUTIONS, *TRANSPOSED):
             return op
         (linear,) = (parent for parent in node.all_input_nodes if parent.name == op.reads)
-        rank = len(shape_of(linear))
+        rank, operand = len(shape_of(linear)), op.slots["operand"]
         assert inner.feature_axis is not None
-        same_axis = op.feature_axis % rank == inner.feature_axis % rank
-        if not same_axis or len(linear.users) != 1 or shape_of(linear) != shape_of(node):
+        if not operand.shape and shape_of(linear)[inner.feature_axis] == 1:
+            operand = replace(operand, shape=(1,), moves=(*operand.moves, Reshape((), (1,))))
+        elif op.feature_axis is None or op.feature_axis % rank != inner.feature_axis % rank:
+            return op
+        if len(linear.users) != 1 or shape_of(linear) != shape_of(node):
             return op
         del self._parts.ops[linear.name], self._parts.places[linear.name]
         self._parts.hidden.add(linear.name)
-        return replace(inner, name=node.name, slots={**inner.slots, "bias": op.slots["operand"]})
+        return replace(inner, name=node.name, slots={**inner.slots, "bias": operand})
 
     def _entering(self, node: fx.Node) -> list[str]:
         """The parameters that a value is made of, each an op from now on."""

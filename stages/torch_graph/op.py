@@ -11,13 +11,16 @@ Canonical forms, so that equal functions are equal ops:
 2. A 1×1 convolution without groups is ``linear`` over the channel axis, at the positions that its stride meets.
 3. ``x @ w``, ``addmm`` and ``linear`` are ``linear`` with weight (out, in).
 4. A transposed convolution gives its whole output; ``padding`` crops it and ``output_padding`` extends it after.
-5. The operand of an elementwise op drops its leading axes of length 1; one with a single axis acts on channels.
+5. The operand of an elementwise op drops its leading axes of length 1, all of them where it is one number; one with a
+   single axis acts on channels.
 6. ``table[ids]`` is ``embedding``.
 7. A convolution whose kernel covers its whole input is ``linear`` over the flattened input.
 8. An instance normalisation without statistics is a group normalisation of as many groups as channels.
 9. An RMS normalisation is its weight times the normalised input.
-10. A bias that is added to the output of a bias-free linear operation or convolution is its bias.
-11. A convolution drops spatial axes of length 1 that its kernel does not look along.
+10. A bias that is added to the output of a bias-free linear operation or convolution is its bias,
+    behind a change of layout or a sum of them, too (biases.py).
+11. A learned number that scales one side of a product scales the product (scales.py).
+12. A convolution drops spatial axes of length 1 that its kernel does not look along.
 """
 
 from __future__ import annotations
@@ -42,11 +45,16 @@ CHANNELWISE = ("batch_norm", "prelu", "instance_norm")
 CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
 TRANSPOSED = ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
 NORMALISATIONS = ("batch_norm", "layer_norm", "group_norm", "instance_norm")
+#: Operations that put the axes in another order.
+TURNS = (
+    *("t", "permute", "transpose", "swapaxes", "swapdims", "movedim", "moveaxis"),
+    *("numpy_T", "mT", "matrix_H", "mH", "adjoint"),  # how ``.T``, ``.mT``, ``.H`` and ``.mH`` are called
+)
 #: Operations that compute nothing: they hand on the elements that they are given, in any layout.
 MOVEMENTS = (
     *("detach", "clone", "contiguous", "alias", "lift_fresh_copy", "dropout", "feature_dropout"),
     *("view", "reshape", "unsqueeze", "squeeze", "flatten", "_unsafe_view", "unflatten"),
-    *("t", "permute", "transpose", "swapaxes"),
+    *TURNS,
 )
 #: Slots that a module may lack, and the constant that says the same (``affine=False``, ``bias=False``).
 NEUTRAL: Mapping[tuple[str, str], float] = {

@@ -26,7 +26,7 @@ class Padding:
     Attributes:
         lengths: how many steps each sample has, as the samples stood before.
         order: their places as they are packed; None where they are packed as they stand.
-        steps: how many steps the longest has.
+        steps: how many the padded sequence has; the longest sample may have fewer.
         batch_first: whether the samples are axis 0.
     """
 
@@ -59,15 +59,13 @@ class BatchSizes(torch.Tensor):
 def pack(sequence: torch.Tensor, lengths: torch.Tensor, batch_first: bool) -> tuple[torch.Tensor, torch.Tensor]:
     """``torch._VF._pack_padded_sequence``: (data, batch sizes)."""
     with _disable_current_modes():  # a look that leaves no trace
-        fills = int(lengths.max()) == sequence.shape[int(batch_first)]
-    if not fills:
-        return _FUNCTIONS._pack_padded_sequence(sequence, lengths, batch_first)  # noqa: SLF001
+        longest = int(lengths.max())
     source, axis, order = getattr(sequence, _SELECTED, (sequence, 0, None))
     if order is None or axis != 1 - batch_first or len(order) != len(lengths):
         source, order = sequence, None
     as_stood = lengths if order is None else lengths.index_select(0, order.argsort())
     padding = Padding(as_stood, order, sequence.shape[int(batch_first)], batch_first)
-    sizes = torch.full((padding.steps,), len(lengths)).as_subclass(BatchSizes)
+    sizes = torch.full((longest,), len(lengths)).as_subclass(BatchSizes)
     sizes.padding = padding
     return source.reshape(-1, *source.shape[2:]), sizes
 
@@ -82,7 +80,7 @@ def pad(
     sequence = sequence if padding.batch_first else sequence.transpose(0, 1)
     shown = torch.arange(padding.steps) < padding.lengths.unsqueeze(1)
     made = padding.sorted(torch.where(shown.unsqueeze(-1), sequence, value), 0)
-    made = torch.nn.functional.pad(made, (0, 0, 0, total - padding.steps), value=value)
+    made = torch.nn.functional.pad(made, (0, 0, 0, total - padding.steps), value=value)  # or cut to ``total``
     return made if batch_first else made.transpose(0, 1), padding.sorted(padding.lengths, 0)
 
 

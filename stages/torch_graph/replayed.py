@@ -13,6 +13,7 @@ from .biases import move_biases
 from .functional import make_functional, writes
 from .graph_reading import GraphReading
 from .reading import AtOp, State, Watch, compute, ignore
+from .scales import scale_products
 from .session import Session
 from .weighted_sums import as_linear
 
@@ -49,6 +50,7 @@ class ReplayedReading(GraphReading):
         self._written = writable if any(map(writes, made.graph.nodes)) else set()
         self.keeps_values = make_functional(made.graph, writable)
         as_linear(made.graph, made.keys)
+        scale_products(made.graph, made.keys)
         move_biases(made.graph, made.keys)
         super().__init__(made.graph, made.keys, made.constants, merge=True)
 

@@ -6,13 +6,15 @@ import math
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
+import torch
 from torch import fx
+from torch._ops import OpOverload
 
 from ..plan import Move, Reshape, Transpose
 from .nodes import arguments_of, operator_name, shape_of
-from .op import Section, Slot
+from .op import TURNS, Section, Slot
 
 #: Operations that pass a tensor on as it is.
 _SAME = {"detach", "clone", "contiguous", "alias", "lift_fresh_copy"}
@@ -63,22 +65,15 @@ def _step(node: fx.Node, way: _Way) -> fx.Node | None:
 def _moves(node: fx.Node, parent: fx.Node) -> tuple[Move, ...] | None:
     """The moves that a node makes on its input; None where it does something else."""
     name, source = operator_name(node), shape_of(parent)
-    rank = len(source)
     same = source == shape_of(node) and parent.meta["val"].dtype == node.meta["val"].dtype
     if name in _SAME or (name in _MAY_BE_SAME and same):
         return ()
     if name in _RESHAPES:
         return (Reshape(source, shape_of(node)),)
-    if name == "t":
-        return (Transpose(tuple(reversed(range(rank)))),)
-    if name == "permute":
-        return (Transpose(tuple(axis % rank for axis in arguments_of(node)["dims"])),)
-    if name in ("transpose", "swapaxes"):
-        arguments: list[Any] = list(node.args)
-        axes = [axis % rank for axis in arguments[1:3]]
-        perm = list(range(rank))
-        perm[axes[0]], perm[axes[1]] = perm[axes[1]], perm[axes[0]]
-        return (Transpose(tuple(perm)),)
+    if name in TURNS:
+        sizes = tuple(range(2, len(source) + 2))  # each axis is told by its size
+        turned = cast("OpOverload", node.target)(torch.empty(sizes, device="meta"), *node.args[1:], **node.kwargs)
+        return (Transpose(tuple(sizes.index(size) for size in turned.shape)),)
     return None
 
 

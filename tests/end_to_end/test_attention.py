@@ -145,9 +145,9 @@ class TorchsCausal(nn.Module):
 class Dotted(nn.Module):
     """Luong's attention, scaled by one number that it has learned."""
 
-    def __init__(self) -> None:
+    def __init__(self, shape: tuple[int, ...] = ()) -> None:
         super().__init__()
-        self.q, self.v, self.scale = nn.Linear(WIDTH, 5), nn.Linear(WIDTH, 5), nn.Parameter(torch.ones(()))
+        self.q, self.v, self.scale = nn.Linear(WIDTH, 5), nn.Linear(WIDTH, 5), nn.Parameter(torch.ones(shape))
 
     def scores(self, q: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         return self.scale * (q @ v.transpose(1, 2))
@@ -155,6 +155,13 @@ class Dotted(nn.Module):
     def forward(self, query: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         q, v = self.q(query), self.v(value)
         return self.scores(q, v).softmax(-1) @ v
+
+
+class ScaledBefore(Dotted):
+    """The queries are scaled, not the scores."""
+
+    def scores(self, q: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        return torch.einsum("bqd,bkd->bqk", q * self.scale, v) if self.scale.dim() else (q * self.scale) @ v.mT
 
 
 class Added(Dotted):
@@ -189,6 +196,15 @@ PAIRS: dict[str, tuple[Callable[[], keras.Model], Callable[[], nn.Module]]] = {
     "causal, nn.MultiheadAttention": (causal, TorchsCausal),
     "grouped and causal, keys repeated": (grouped_and_causal, lambda: Causal(2)),
     "Attention with its scale": (lambda: scored(layers.Attention, use_scale=True), Dotted),
+    "Attention with its scale, a vector of one": (
+        lambda: scored(layers.Attention, use_scale=True),
+        lambda: Dotted((1,)),
+    ),
+    "Attention, its queries scaled": (lambda: scored(layers.Attention, use_scale=True), ScaledBefore),
+    "Attention, its queries scaled by a vector of one, einsum": (
+        lambda: scored(layers.Attention, use_scale=True),
+        lambda: ScaledBefore((1,)),
+    ),
     "AdditiveAttention": (lambda: scored(layers.AdditiveAttention), Added),
     "AdditiveAttention, a Linear": (lambda: scored(layers.AdditiveAttention), AddedByLinear),
 }
@@ -210,6 +226,14 @@ def test_a_module_that_looks_ahead_is_not_verified() -> None:
             return self.attend(query, query, query)
 
     assert not graft(causal(), Everywhere()).verified
+
+
+def test_a_scale_on_both_sides_of_the_scores_is_not_verified() -> None:
+    class Squared(Dotted):
+        def scores(self, q: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+            return (q * self.scale) @ (v * self.scale).mT
+
+    assert not graft(scored(layers.Attention, use_scale=True), Squared()).verified
 
 
 def encoder(activation: str, norm_first: bool) -> keras.Model:

@@ -122,6 +122,21 @@ class GateByGate(Spelled):
         return {gate: self.of_input[gate](x) + self.of_state[gate](h) for gate in "ofgi"}
 
 
+class Matrices(Spelled):
+    """Parameters of its own; ``first``: which product stands first. One bias is added last."""
+
+    def __init__(self, first: str) -> None:
+        super().__init__()
+        del self.of_input, self.of_state
+        self.first, self.bias = first, nn.Parameter(torch.zeros(4 * UNITS))
+        self.kernel, self.recurrent = nn.Parameter(torch.zeros(FEATURES, 16)), nn.Parameter(torch.zeros(UNITS, 16))
+
+    def gates(self, x: torch.Tensor, h: torch.Tensor) -> dict[str, torch.Tensor]:
+        products = [x @ self.kernel, h @ self.recurrent]
+        one, other = products if self.first == "x" else reversed(products)
+        return dict(zip(self.order, (one + other + self.bias).chunk(4, -1), strict=True))
+
+
 class ResetBefore(nn.Module):
     """The GRU cell that nn.GRU cannot be: the reset gate acts on the state before the product."""
 
@@ -188,6 +203,8 @@ PAIRS = {
     "two linear layers, gates in another order": (lstm, lambda: Spelled("ofgi")),
     "one linear layer over both": (lstm, OneProduct),
     "eight linear layers": (lstm, GateByGate),
+    "matrices, the bias added last": (lstm, lambda: Matrices("x")),
+    "matrices, the state's product first": (lstm, lambda: Matrices("h")),
     "products of all steps before the loop": (lstm, BeforeTheLoop),
     "products of all steps before the loop, time first": (lstm, lambda: BeforeTheLoop(time_first=True)),
     "reset before the product": (

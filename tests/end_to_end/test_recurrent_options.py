@@ -147,6 +147,17 @@ def test_a_mask_stands_in_the_module_as_it_is_written_there(name: str) -> None:
     assert_grafted(make(), write())
 
 
+@pytest.mark.parametrize("sequences", [False, True])
+def test_no_packed_sample_need_be_as_long_as_the_padded_sequence(sequences: bool, monkeypatch) -> None:
+    monkeypatch.setitem(globals(), "LENGTHS", (3, 2, 4, 1, 3, 2))  # of 5 steps
+    rnn = nn.LSTM(FEATURES, UNITS, batch_first=True)
+    if not sequences:
+        assert_grafted(embedded(layers.LSTM(UNITS)), Packed(rnn))
+        return
+    # torch gives 4 steps, Keras 5
+    assert not graft(embedded(layers.LSTM(UNITS, return_sequences=True)), Packed(rnn, sequences=True)).verified
+
+
 def test_a_module_that_reads_its_padding_is_not_verified() -> None:
     """The negative twin: nn.LSTM over the padded sequence, as if there were no mask."""
 
