@@ -12,6 +12,7 @@ from ..base import Boundary, Port
 from ..onnx_functions import DOMAIN, add_functions
 from ..plan import Array
 from .convert import TRACE_DOMAIN, onnx_from_function
+from .normalisations import join_normalisations
 from .opaque import FUNCTION, LOOP, SITE
 from .order import sort_by_layer
 from .recurrence import Loop
@@ -47,6 +48,7 @@ def lowered(proto: onnx.ModelProto, traced: Traced, model_name: str) -> ir.Model
     sort_by_layer(graph, [ends[name] for name in traced.order if name in ends])
     add_functions(model)
     _infer_shapes(model)
+    join_normalisations(model, names)
     return model
 
 

@@ -129,17 +129,27 @@ def _best(bench: _Bench, signature: inspect.Signature, stated: Fit) -> Found | N
     assigned = list(assignments(signature, bench.ports, stated))
     late: list[tuple[int, int, Trial]] = []
     found: list[Found] = []
+    settled = False
     for place, way in enumerate(trials(assigned, bench.fronts, stated, quiet_options(signature, stated))[:TRIED]):
+        if settled and not _samples_elsewhere(way):
+            continue
         right, total = bench.entries(way)
         if right < total:
             late.append((right - total, place, way))
         elif total >= 0 and len(found) < ALIGNED:
             found.append(bench.align(way))
-            if found[-1].alignment.is_whole or (len(bench.ports) == 1 and _reads_right(found[-1])):
+            if found[-1].alignment.is_whole:
                 return found[-1]
+            settled = settled or (len(bench.ports) == 1 and _reads_right(found[-1]))
     if not found:
         found = [bench.align(way) for _, _, way in sorted(late, key=lambda each: (-each[0], each[1]))[:LATE]]
     return max(found, key=lambda each: each.alignment.score, default=None)
+
+
+def _samples_elsewhere(way: Trial) -> bool:
+    """Whether the samples are not the first axis: what acts on each step alone, as first operations may, cannot tell."""
+    layouts = (entry.layout for entry in way.inputs.values())
+    return any(layout is not None and layout.partition("->")[2].split()[:1] != ["n"] for layout in layouts)
 
 
 def _departs(found: Found) -> bool:

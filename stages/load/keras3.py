@@ -5,11 +5,12 @@ from __future__ import annotations
 import traceback
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CorruptInputError, RefusedError, ResourceError, TorchgraftError, UnsupportedError
+from .lambda_names import lambda_names
 from .policy import FACTORY, custom_line
 from .proof import order_fault
 from .stored import StoredWeights
@@ -40,11 +41,38 @@ def loaded(stored: StoredWeights, custom: Mapping[str, Any], *, trust: bool) -> 
     """
     import keras
 
-    with _translated(stored.path, stored), _no_skipped_container(stored.path):
+    named = lambda_names(stored.path) if trust else nullcontext()
+    with _translated(stored.path, stored), named, _no_skipped_container(stored.path):
         model: keras.Model = keras.saving.load_model(
             stored.path, custom_objects=dict(custom), compile=False, safe_mode=not trust
         )
+    _refuse_unconnected(model, stored.path)
     return model
+
+
+def _refuse_unconnected(model: keras.Model, path: Path) -> None:
+    """Refuse a Sequential with a layer that fails: Keras leaves it without inputs, and says nothing."""
+    import keras
+
+    if not isinstance(model, keras.Sequential) or getattr(model, "inputs", None) or not model.layers:
+        return
+    first, *others = model._layers  # noqa: SLF001 - ``layers`` leaves the InputLayer out
+    if not isinstance(first, keras.layers.InputLayer):
+        return
+    value = first.output
+    for layer in others:
+        try:
+            value = layer(value)
+        except Exception as error:
+            cause: BaseException = error
+            while cause.__context__ is not None:
+                cause = cause.__context__
+            first_line = (str(cause).strip().splitlines() or [""])[0]
+            raise UnsupportedError(
+                f"layer {layer.name!r} fails when it is called ({type(cause).__name__}: {first_line})",
+                where=str(path),
+                fix=FACTORY,
+            ) from error
 
 
 def rebuilt(config: Mapping[str, Any], path: Path, custom: Mapping[str, Any], *, trust: bool) -> keras.Model:
@@ -54,7 +82,8 @@ def rebuilt(config: Mapping[str, Any], path: Path, custom: Mapping[str, Any], *,
     from keras.src.saving import serialization_lib
 
     known, safe = keras.saving.CustomObjectScope(dict(custom)), serialization_lib.SafeModeScope(not trust)
-    with _translated(path, None), known, safe:
+    named = lambda_names(path) if trust else nullcontext()
+    with _translated(path, None), named, known, safe:
         if "module" in config:
             model = keras.saving.deserialize_keras_object(
                 dict(config), custom_objects=dict(custom), safe_mode=not trust

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import CorruptInputError, RefusedError, UnsupportedError
+from ..errors import CorruptInputError, RefusedError, TorchgraftError, UnsupportedError, UsageError
 from .keras2 import from_tf_keras
 from .policy import FACTORY
 from .saved_model_file import VARIABLES, SavedModelFile, saved_model_file
-from .source import LoadedModel, ModelSource
+from .source import DEFAULT_SIGNATURE, LoadedModel, ModelSource
 
 
 def saved_model(path: Path, source: ModelSource, custom: dict[str, Any]) -> LoadedModel:
     """The model in a folder that holds a SavedModel.
 
     Raises:
+        UsageError: it has not the signature that is named.
         RefusedError: the job does not trust it, or it has operations that reach out of the graph.
         CorruptInputError: it is damaged, or a variable is not in its checkpoint.
         UnsupportedError: an operation that this TensorFlow does not know, or that cannot be exported.
@@ -37,7 +39,12 @@ def saved_model(path: Path, source: ModelSource, custom: dict[str, Any]) -> Load
             where=str(path),
             fix=f"set `trust: true` under `model` if you know who wrote it, save the model as .keras, or {FACTORY}",
         )
+    asked = source.signature != DEFAULT_SIGNATURE
+    if asked and source.signature not in described.signatures:
+        raise _no_signature(UsageError, source, path, described.signatures)
     _check_operations(described)
+    if asked:
+        return _signature(described, source, "this signature is asked for")
     if described.keras and find_spec("tf_keras") is not None:
         import tf_keras
 
@@ -84,16 +91,16 @@ def _signature(described: SavedModelFile, source: ModelSource, why: str) -> Load
     path = described.path
     try:
         holder = tf.saved_model.load(str(path))
+    except (IndexError, tf.errors.DataLossError, tf.errors.OutOfRangeError, tf.errors.NotFoundError) as error:
+        first = (str(error).strip().splitlines() or [""])[0]
+        what = f"the file of the variables is truncated or damaged ({first})"
+        raise CorruptInputError(what, where=f"{path}/{VARIABLES}", fix="save or copy the whole folder again") from error
     except (tf.errors.OpError, ValueError, OSError, KeyError, AttributeError) as error:
         first = (str(error).strip().splitlines() or [""])[0]
         what = f"TensorFlow cannot load it ({type(error).__name__}: {first})"
         raise UnsupportedError(what, where=str(path), fix=FACTORY) from error
     if source.signature not in holder.signatures:
-        raise UnsupportedError(
-            f"there is no signature {source.signature!r}; there are {', '.join(holder.signatures) or 'none'}",
-            where=str(path),
-            fix="name one with `signature` under `model`, or save it with signatures",
-        )
+        raise _no_signature(UnsupportedError, source, path, holder.signatures)
     function = holder.signatures[source.signature]
     specs = dict(sorted(function.structured_input_signature[1].items()))
     inputs = {name: _input(name, spec, path) for name, spec in specs.items()}
@@ -111,6 +118,17 @@ def _signature(described: SavedModelFile, source: ModelSource, why: str) -> Load
     model = keras.Model(given[0] if len(given) == 1 else given, layer(given), name="saved_model")
     note = f"SavedModel, signature {source.signature!r} as TensorFlow operations, one layer for all of it: {why}"
     return LoadedModel(model, (note,))
+
+
+def _no_signature(
+    kind: type[TorchgraftError], source: ModelSource, path: Path, signatures: Iterable[str]
+) -> TorchgraftError:
+    known = sorted(name for name in signatures if not name.startswith("__"))
+    return kind(
+        f"there is no signature {source.signature!r}; there are {', '.join(known) or 'none'}",
+        where=str(path),
+        fix="name one with `signature` under `model`, or save it with signatures",
+    )
 
 
 def _input(name: str, spec: Any, path: Path) -> Any:

@@ -12,6 +12,8 @@ from . import user_code
 if TYPE_CHECKING:
     import keras
 
+DEFAULT_SIGNATURE = "serving_default"
+
 
 @dataclass(frozen=True)
 class ModelSource:
@@ -35,7 +37,7 @@ class ModelSource:
     sha256: str | None = None
     custom_objects: Mapping[str, str] = field(default_factory=dict)
     trust: bool = False
-    signature: str = "serving_default"
+    signature: str = DEFAULT_SIGNATURE
 
     @classmethod
     def of(cls, text: str | Path) -> ModelSource:

@@ -85,7 +85,7 @@ def stored_model(path: Path) -> StoredWeights:
             "the file holds weights only (no model_config attribute), the architecture is not in it",
             where=str(path),
             fix=f"give what builds the model: `model: {{factory: file.py:function, weights: {path.name}}}`, or "
-            f"`{{json: model.json, weights: {path.name}}}`",
+            f"`{{architecture: model.json, weights: {path.name}}}`",
         )
     return stored
 

@@ -35,9 +35,9 @@ def _is_learned_number(node: fx.Node, keys: Mapping[str, str]) -> bool:
 
 
 def _move(graph: fx.Graph, mul: fx.Node, value: fx.Node, number: fx.Node, keys: Mapping[str, str]) -> None:
-    reader, last = _only_reader(mul), mul
+    last, reader = mul, _only_reader(mul)
     while reader is not None and operator_name(reader) in MOVEMENTS:
-        reader, last = _only_reader(reader), reader
+        last, reader = reader, _only_reader(reader)
     if reader is None or operator_name(reader) not in _PRODUCTS:
         return
     others = [each for each in reader.all_input_nodes if each is not last]

@@ -63,6 +63,7 @@ KINDS = {
     "config_json_and_weights": "{architecture: model.json, weights: model.h5}",
     "keras_2_saved_model": "{path: two_saved, trust: true}",
     "plain_saved_model": "{path: exported, trust: true}",
+    "keras_3_export": "{path: three, trust: true}",
     "custom_objects": "{path: own.keras, custom_objects: {'files>Own': 'own.py:Own'}}",
 }
 
@@ -86,6 +87,7 @@ def write_files(folder: Path) -> None:
     model.save(folder / "model.keras")
     model.save(folder / "model.h5")
     model.save_weights(folder / "only.weights.h5")
+    model.export(str(folder / "three"), verbose=False)
     (folder / "model.json").write_text(model.to_json())
     own = keras.Sequential([*model.layers[:-1], names["Own"](2, name="head")])
     own.build((None, 7, 5, 3))
