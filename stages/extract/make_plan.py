@@ -70,7 +70,7 @@ def make_plan(
     state = module.state_dict(keep_vars=True)
     shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
     draft = _Draft()
-    for pair in alignment.pairs.values():
+    for pair in sorted(alignment.pairs.values(), key=lambda pair: not pair.by_values):
         _place(pair, recipes, shapes, draft, exchanged)
     _join_sections(shapes, draft)
     for op in alignment.zeros:
@@ -150,7 +150,7 @@ def _place(
         recipe = recipe.then(*inverse_moves(slot.moves))
         if slot.section is not None:
             draft.sections.setdefault(slot.key, {}).setdefault(slot.section, recipe)
-        else:
+        elif pair.by_values or slot.key not in draft.recipes:  # what else departs is told as a finding, not as a tie
             _keep(slot.key, recipe, shapes, draft)
     for reference in pair.match.references:
         for name, slot in reference.slots.items():

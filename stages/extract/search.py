@@ -147,7 +147,7 @@ def _best(bench: _Bench, signature: inspect.Signature, stated: Fit) -> Found | N
 
 
 def _samples_elsewhere(way: Trial) -> bool:
-    """Whether the samples are not the first axis: what acts on each step alone, as first operations may, cannot tell."""
+    """Whether the samples are not the first axis: first operations that act on each step alone cannot tell."""
     layouts = (entry.layout for entry in way.inputs.values())
     return any(layout is not None and layout.partition("->")[2].split()[:1] != ["n"] for layout in layouts)
 

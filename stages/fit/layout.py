@@ -63,7 +63,7 @@ def patterns(source: int, target: int) -> Iterator[str]:
     """From a module's output of rank ``source`` to a Keras array of rank ``target``: the layouts that are usual.
 
     1. As Keras has it; with channels first; with samples second (a sequence, "t n c").
-    2. An axis of length 1 more or less, behind or in front of the channels.
+    2. An axis of length 1 more or less, behind or in front of the channels; in front of all (the state of nn.LSTM).
     3. The positions merged, or merged with the channels, on either side.
 
     Any other order (classes, or height and width exchanged) is a fault, and must not pass for a layout.
@@ -91,6 +91,8 @@ def _fitted(order: list[str], ours: list[str], rank: int) -> Iterator[str]:
         yield f"{' '.join([*order, *['1'] * missing])} -> {wanted}"
         if len(order) > 1:
             yield f"{' '.join([*order[:-1], *['1'] * missing, order[-1]])} -> {wanted}"
+        if len(order) == 2 and missing == 1:
+            yield f"1 {' '.join(order)} -> {wanted}"
     if missing == -1:
         for name in order:
             if name not in ("n", "t"):  # an axis that is 1 in Keras and not there in the module

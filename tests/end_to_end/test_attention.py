@@ -262,6 +262,42 @@ def test_torchs_encoder_layer(activation: str, norm_first: bool) -> None:
     assert any(finding.layer == "inner" and activation in str(finding).lower() for finding in conversion.findings)
 
 
+class Classifier(nn.Module):
+    """Two of torch's encoder layers as they are where nothing is said: samples second; the mean over ``axis``."""
+
+    def __init__(self, axis: int, *, batch_first: bool = False) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(WIDTH, HEADS, 12, batch_first=batch_first)
+        self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.head, self.axis = nn.Linear(WIDTH, 3), axis
+
+    def forward(self, query: torch.Tensor) -> torch.Tensor:
+        return self.head(self.encoder(query).mean(self.axis))
+
+
+def classifier() -> keras.Model:
+    x = given = sequence("query")
+    for _ in range(2):
+        x = layers.LayerNormalization(epsilon=1e-5)(x + layers.MultiHeadAttention(HEADS, SIZE)(x, x))
+        x = layers.LayerNormalization(epsilon=1e-5)(x + layers.Dense(WIDTH)(layers.Dense(12, activation="relu")(x)))
+    return model_of([given], layers.Dense(3)(layers.GlobalAveragePooling1D()(x)))
+
+
+def test_an_encoder_that_takes_its_samples_second_is_fed_so() -> None:
+    conversion = graft(classifier(), Classifier(0))
+    assert conversion.verified, [str(finding) for finding in conversion.findings]
+    assert conversion.fit.inputs["query"].layout == "n t c -> t n c"
+    first = graft(classifier(), Classifier(1, batch_first=True))
+    for key, tensor in first.state_dict.items():
+        assert torch.equal(conversion.state_dict[key], tensor), key
+
+
+def test_an_encoder_that_mixes_the_samples_is_told_to_take_them_first() -> None:
+    conversion = graft(classifier(), Classifier(1))
+    assert not conversion.verified
+    assert "pass batch_first=True to encoder.layers.0.self_attn" in conversion.findings[0].fix
+
+
 def test_torchs_decoder_layer() -> None:
     x, memory = sequence("query"), sequence("memory", steps=KEYS)
     norm = [layers.LayerNormalization(epsilon=1e-5) for _ in range(3)]

@@ -275,6 +275,50 @@ def test_what_nn_gru_cannot_be_is_a_finding_with_place_cause_and_fix(write) -> N
     assert not any("reset_after" in finding.cause for finding in graft(gru(), write()).findings)
 
 
+def test_it_is_a_finding_where_layers_stand_in_one_module_too() -> None:
+    stack = [layers.GRU(UNITS, reset_after=False, return_sequences=each) for each in (True, False)]
+    conversion = graft(series(*stack, layers.Dense(2)), Last(nn.GRU(FEATURES, UNITS, num_layers=2, batch_first=True)))
+    assert not conversion.verified
+    assert "reset_after=False" in conversion.findings[0].cause
+
+
+class BothLast(nn.Module):
+    """A bidirectional layer and a head: on the last states, or on the last step of what it gives."""
+
+    def __init__(self, *, states: bool) -> None:
+        super().__init__()
+        self.rnn, self.states = nn.LSTM(FEATURES, UNITS, batch_first=True, bidirectional=True), states
+        self.head = nn.Linear(2 * UNITS, 2)
+
+    def forward(self, series: torch.Tensor) -> torch.Tensor:
+        y, (h, _) = self.rnn(series)
+        return self.head(torch.cat([h[-2], h[-1]], -1) if self.states else y[:, -1])
+
+
+def test_the_last_step_of_both_directions_is_told_from_their_last_states() -> None:
+    model = series(layers.Bidirectional(layers.LSTM(UNITS), name="both"), layers.Dense(2))
+    assert graft(model, BothLast(states=True)).verified
+    conversion = graft(model, BothLast(states=False))
+    assert not conversion.verified
+    assert (conversion.findings[0].layer, "take h_n" in conversion.findings[0].fix) == ("both", True)
+
+
+def test_states_with_the_axis_of_torchs_layers_are_keras_states() -> None:
+    class States(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn = nn.LSTM(FEATURES, UNITS, batch_first=True)
+
+        def forward(self, series: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+            return self.rnn(series)
+
+    x = keras.Input((STEPS, FEATURES), name="series")
+    model = randomised(keras.Model(x, layers.LSTM(UNITS, return_sequences=True, return_state=True)(x)))
+    conversion = graft(model, States())
+    assert conversion.verified, [str(finding) for finding in conversion.findings]
+    assert [fit.layout for fit in conversion.fit.outputs.values()][1:] == ["1 n c -> n c"] * 2
+
+
 def test_a_convolutional_lstm_onto_a_cell_written_by_hand() -> None:
     model = series(layers.ConvLSTM2D(UNITS, 3, padding="same"), shape=(3, 5, 6, FEATURES))
     module = Convolving()

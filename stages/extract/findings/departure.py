@@ -21,10 +21,19 @@ from .departed import Departed
 from .geometry import differing_geometry
 from .missing import missing
 from .padding import padding
+from .recurrence import last_step
 from .replaced import replaced
+from .samples import samples
 from .setting import setting
 
-EXPLANATIONS: tuple[Callable[[Departed], Finding | None], ...] = (padding, setting, missing, replaced)
+EXPLANATIONS: tuple[Callable[[Departed], Finding | None], ...] = (
+    padding,
+    samples,
+    last_step,
+    setting,
+    missing,
+    replaced,
+)
 
 
 def departures(context: Context) -> Iterable[Finding]:

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 
 from ...base import Finding
 from ...fit import Fit, OutputFit
+from ...torch_graph import MOVEMENTS
 from ..fingerprint import fingerprint, matching
 from ..partial import stated_end
 from .context import Context
@@ -111,5 +112,6 @@ def _place(fit: OutputFit) -> str:
 
 def _after(context: Context, name: str) -> str:
     """The operations that read the value ``name``."""
-    readers = [glue.operator for glue in context.reference.reading.glue.values() if name in glue.reads]
+    glue = context.reference.reading.glue.values()
+    readers = [each.operator for each in glue if name in each.reads and each.operator not in MOVEMENTS]
     return " and ".join(sorted(set(readers))) or "its end"

@@ -6,6 +6,9 @@
    ``nn.RNN`` has tanh or relu by its ``nonlinearity``; so have their cells.
 
 What such a module computes differs from the first step on; the departures that follow from it are told as well.
+
+3. ``last_step``, of a departure: the last step of a bidirectional layer's output is taken, which is the first that its
+   backward direction has seen; Keras gives the last state of either direction.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from torch import nn
 
 from ...base import Finding
 from .context import Context
+from .departed import Departed
 
 
 def recurrences(context: Context) -> Iterable[Finding]:
@@ -63,3 +67,19 @@ def _activations(module: nn.Module, cell: Any) -> Iterable[tuple[str, str]]:
         fix = f"write the cell in forward, with these activations and linear layers, in place of nn.{kind}"
     stated = " and ".join(f"{option}={name!r}" for option, name in wrong.items())
     yield f"nn.{kind} computes {' and '.join(ours[option] for option in wrong)} there, Keras has {stated}", fix
+
+
+def last_step(departed: Departed) -> Finding | None:
+    """Case 3."""
+    place = departed.place.partition(" (")[0]
+    module = dict(departed.context.found.module.named_modules()).get(place)
+    if departed.glue is None or departed.glue.operator != "stack" or not getattr(module, "bidirectional", False):
+        return None
+    rivals = [name for name, other in departed.theirs.items() if departed.handed & set(other.reads)]
+    path = (departed.context.layer_after(rivals) or departed.layer).partition("/")[0]
+    layer = departed.context.layers.get(path)
+    if not hasattr(layer, "backward_layer") or layer.return_sequences:
+        return None
+    cause = f"Keras gives the last state of either direction of {path}; what the module takes of {place} is not that"
+    fix = "take h_n (torch.cat([h_n[-2], h_n[-1]], -1)): the last step of the output is the backward direction's first"
+    return departed.finding(cause, fix, layer=path)

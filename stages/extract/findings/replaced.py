@@ -18,12 +18,12 @@ def replaced(departed: Departed) -> Finding | None:
     if glue is None:
         return None
     rivals = {name: other for name, other in departed.theirs.items() if departed.handed & set(other.reads)}
-    after = " and ".join(context.found.reading.places[read] for read in glue.reads)
+    after = " and ".join(dict.fromkeys(context.found.reading.places[read] for read in glue.reads))
     if not rivals:
         return departed.finding(
             f"after {after} the module computes {glue.operator}, Keras nothing", f"remove {glue.operator}"
         )
-    layer = context.layer_after(rivals)
+    layer = context.layer_after(rivals) or departed.layer
     operators = sorted({other.operator for other in rivals.values()})
     known = departed.keras(layer, [])
     if known or (len(operators) == 1 and operators[0] != glue.operator):
