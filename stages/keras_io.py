@@ -31,6 +31,29 @@ def declared_inputs(model: keras.Model) -> tuple[KerasInput, ...]:
     return tuple(KerasInput(tensor.name, tuple(tensor.shape), tensor.dtype) for tensor in tensors or ())
 
 
+def hidden_values(model: keras.Model) -> dict[str, float]:
+    """Input name → what its steps are full of that Keras hides: padding.
+
+    1. A Masking layer takes the input itself.
+    2. An Embedding with ``mask_zero`` does: 0.
+    """
+    found: dict[str, float] = {}
+    names = {id(tensor): tensor.name for tensor in getattr(model, "inputs", None) or ()}
+    for layer in model.layers:
+        masking = isinstance(layer, keras.layers.Masking)
+        if masking or (isinstance(layer, keras.layers.Embedding) and layer.mask_zero):
+            name = names.get(id(layer.input))
+            if name is not None:
+                found.setdefault(name, float(layer.mask_value) if masking else 0.0)
+    return found
+
+
+def hidden_steps(array: Array, value: float) -> Array:
+    """Which steps of the samples hold nothing but ``value``: (N, T) of (N, T) ids, or of (N, T, …)."""
+    hidden: Array = (array == value).reshape(*array.shape[:2], -1).all(axis=-1)
+    return hidden
+
+
 def model_inputs(model: keras.Model, given: Mapping[str, Array]) -> tuple[KerasInput, ...]:
     """The inputs in the model's order, free dimensions other than the batch fixed to those of the ``given`` arrays.
 

@@ -103,6 +103,7 @@ class Extraction:
         unaligned: boundary name → why it has no counterpart; reported as not compared.
         findings: worst first.
         evidence: key → why it holds what the plan says, and the candidates that lost.
+        padding: input name → what the steps are full of that Keras hides, where the module's layers have other values.
     """
 
     plan: Plan
@@ -115,6 +116,7 @@ class Extraction:
     findings: tuple[Finding, ...]
     ends: tuple[str, ...] = ()
     evidence: Mapping[str, Placement] = field(default_factory=dict)
+    padding: Mapping[str, float] = field(default_factory=dict)
 
     def check(self) -> None:
         assert set(self.state) == set(self.plan.recipes), "the state is not the plan's"

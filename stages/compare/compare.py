@@ -27,6 +27,7 @@ from ..plan import Array
 from ..precision import between_float32
 from ..torch_graph import Surroundings, as_tensor, floating_dtype
 from .accuracy import accuracy
+from .hidden import as_keras_where_hidden
 from .run_module import layers_of, outputs_of
 from .states import State, compared_as_laid
 
@@ -53,6 +54,7 @@ class Compare:
         probed = artifacts[NormalizedGraph].batch or job.probe_samples
         ours = layers_of(module, extraction, state, around, job.inputs, probe_samples=probed, dtype=read_in)
         ours = {name: array[: len(kept[name])] for name, array in ours.items() if name in kept}
+        ours = dict(as_keras_where_hidden(ours, kept, extraction.padding, job.inputs))
         runs = {"keras": verification.keras, "onnxruntime": verification.normalized, "torch": Run(outputs, ours)}
         values = {name: run.layers for name, run in runs.items()}
         of_onnx = verification.tolerance or job.tolerance

@@ -84,6 +84,10 @@ class Extract:
         candidates = layer_candidates(
             wanted, reference.reading, found.probe.marks, found.reading, found.alignment.marks
         )
+        if (
+            reference.shown
+        ):  # where the samples end early, what takes their last step stands behind the last step of all
+            candidates = {name: nodes[::-1] for name, nodes in candidates.items()}
         second = confirm(reference, found, {node for nodes in candidates.values() for node in nodes})
         wide = _reference_values(graph, reference, second.probe.kept)
         values = {name: Twice(value, wide[name]) for name, value in inner.items()}
@@ -115,6 +119,7 @@ class Extract:
             not_given=placed.missing,
             ends=compared_ends(found, layers),
             layers=layers,
+            padding=reference.padding if reference.shown else {},
             unaligned={**graph.unkept, **unaligned, **_left_to_caller(found, placed, unaligned)},
             findings=find(
                 Context(

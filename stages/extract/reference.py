@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from operator import getitem
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from ..base import ImportedModule, Job, NormalizedGraph, Port
+from ..keras_io import hidden_steps, hidden_values
 from ..keras_layers import layer_paths
 from ..plan import Array, Recipe
 from ..torch_graph import PARAMETER, Op, Reading, Rows, Slot, as_tensor, read
@@ -36,6 +37,8 @@ class Reference:
         ids: names of the inputs that index a table: a probe has the user's own samples for them, as for integers.
         numbers: paths of variables that are read as the numbers that they are, and not as something to be placed.
         masked: what a step is full of that a Masking layer hides: a probe has such steps where the samples have them.
+        padding: input name → what its steps are full of that Keras hides.
+        shown: whether the samples have had their padding taken out.
     """
 
     module: nn.Module
@@ -49,6 +52,8 @@ class Reference:
     ids: frozenset[str] = frozenset()
     numbers: frozenset[str] = frozenset()
     masked: tuple[float, ...] = ()
+    padding: Mapping[str, float] = field(default_factory=dict)
+    shown: bool = False
 
     def layer_of(self, op: Op) -> str:
         """The Keras layer of an op: that of its first variable, else its place in the graph."""
@@ -154,7 +159,25 @@ def read_reference(job: Job, graph: NormalizedGraph, imported: ImportedModule) -
         job.seed,
         ids,
         masked=masked,
+        padding={} if job.model is None else hidden_values(job.model),
     )
+
+
+def without_padding(reference: Reference) -> Reference | None:
+    """The reference on samples that hide nothing; None where they hide nothing as they are.
+
+    A step that is hidden has values all the same, which nothing that matters reads; a module may have others there.
+    """
+    padded = {name: hidden_steps(reference.samples[name], value) for name, value in reference.padding.items()}
+    if not any(hidden.any() for hidden in padded.values()):
+        return None
+    samples = dict(reference.samples)
+    for name, hidden in padded.items():
+        if name in reference.ids and (~hidden).any():
+            ids = samples[name].copy()
+            ids[hidden] = np.random.default_rng(reference.seed).choice(ids[~hidden], int(hidden.sum()))
+            samples[name] = ids
+    return replace(reference, samples=samples, masked=(), shown=True)
 
 
 def _masked(job: Job) -> tuple[float, ...]:

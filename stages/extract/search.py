@@ -26,7 +26,7 @@ from .expected import Expected, expected_outputs
 from .pairs import Alignment
 from .preprocessing import Front, front_values, true_values
 from .probe import NARROW, Probe, Spread
-from .reference import Reference
+from .reference import Reference, without_padding
 from .stated import Stated
 from .tables import tables_read
 from .trials import Trial, trials
@@ -103,6 +103,10 @@ def search(
     check_stated(signature, reference.ports, fronts, names, layers=layers, stated=stated)
     bench = _Bench(module, reference, outputs, fronts, mapping=mapping, stated=stated)
     found = _best(bench, signature, stated)
+    if found is not None and not found.alignment.is_whole and (shown := without_padding(reference)) is not None:
+        seen = _best(_Bench(module, shown, outputs, fronts, mapping=mapping), signature, stated)
+        if seen is not None and seen.alignment.score > found.alignment.score:
+            found, reference = seen, shown
     numbers = frozenset().union(*(front.variables for front in fronts))
     if numbers and (found is None or _departs(found)):
         plain = _best(

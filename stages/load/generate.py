@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class InputSpec:
     """What the model takes: shape with the batch first, None where free.
 
-    ``vocabulary`` is that of the Embedding it feeds, ``masked`` what the steps are full of that a Masking layer hides.
+    ``vocabulary`` is that of the Embedding it feeds, ``masked`` what the steps are full of that a Masking layer, or an
+    Embedding with ``mask_zero``, hides.
     """
 
     name: str
@@ -45,16 +46,10 @@ def input_specs(model: keras.Model) -> tuple[InputSpec, ...]:
 
 
 def _masked(model: keras.Model, name: str) -> float | None:
-    """``mask_value`` of a Masking layer that takes the input ``name`` itself."""
-    import keras
+    """What a layer that takes the input ``name`` itself hides: a Masking layer, or an Embedding with ``mask_zero``."""
+    from ..keras_io import hidden_values
 
-    tensors = [tensor for tensor in model.inputs if tensor.name == name]
-    values = [
-        float(layer.mask_value)
-        for layer in model.layers
-        if isinstance(layer, keras.layers.Masking) and any(layer.input is tensor for tensor in tensors)
-    ]
-    return next(iter(values), None)
+    return hidden_values(model).get(name)
 
 
 def _vocabulary(model: keras.Model, name: str) -> int | None:
@@ -124,13 +119,11 @@ def _draw(
         return rng.integers(0, 2, shape).astype(bool)
     if spec.dtype.startswith(("int", "uint")):
         low, high = limits or _vocabulary_range(spec)
-        return rng.integers(int(low), int(high), shape, endpoint=True).astype(spec.dtype)
+        drawn = rng.integers(int(low), int(high), shape, endpoint=True).astype(spec.dtype)
+        return drawn if limits else _padded(drawn, spec.masked)
     if spec.dtype.startswith(("float", "bfloat")):
         drawn = rng.uniform(*(limits or floats), shape)
-        if spec.masked is not None and len(shape) > 2 and shape[1] > 1:
-            for place, sample in enumerate(drawn):  # a mask that hides nothing would not be compared
-                sample[shape[1] - place % shape[1] :] = spec.masked
-        return drawn.astype(spec.dtype)
+        return (_padded(drawn, spec.masked) if len(shape) > 2 else drawn).astype(spec.dtype)
     raise UnsupportedError(f"input {spec}: no values of this dtype can be generated", where="inputs", fix="give a file")
 
 
@@ -141,4 +134,12 @@ def _vocabulary_range(spec: InputSpec) -> tuple[float, float]:
             where="inputs",
             fix="state its range in the config",
         )
-    return 0, spec.vocabulary - 1
+    return int(spec.masked == 0 and spec.vocabulary > 1), spec.vocabulary - 1
+
+
+def _padded(drawn: Array, masked: float | None) -> Array:
+    """The samples end early, as padded ones do: a mask that hides nothing would not be compared."""
+    if masked is not None and drawn.ndim > 1 and drawn.shape[1] > 1:
+        for place, sample in enumerate(drawn):
+            sample[drawn.shape[1] - place % drawn.shape[1] :] = masked
+    return drawn

@@ -16,6 +16,7 @@ from .departure import departures
 from .epsilon import epsilons
 from .feeding import feeding
 from .geometry import geometries
+from .hidden import hidden_padding
 from .layout import layouts
 from .output import outputs
 from .preprocessing import preprocessing
@@ -26,6 +27,7 @@ from .zeros import zeros
 
 CHECKERS: tuple[Callable[[Context], Iterable[Finding]], ...] = (
     feeding,
+    hidden_padding,
     recurrences,
     departures,
     whole_runs,

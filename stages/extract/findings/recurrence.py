@@ -77,7 +77,7 @@ def last_step(departed: Departed) -> Finding | None:
         return None
     rivals = [name for name, other in departed.theirs.items() if departed.handed & set(other.reads)]
     path = (departed.context.layer_after(rivals) or departed.layer).partition("/")[0]
-    layer = departed.context.layers.get(path)
+    layer: Any = departed.context.layers.get(path)
     if not hasattr(layer, "backward_layer") or layer.return_sequences:
         return None
     cause = f"Keras gives the last state of either direction of {path}; what the module takes of {place} is not that"
