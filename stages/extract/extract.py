@@ -70,7 +70,11 @@ class Extract:
                 imported.recipes,
                 variables,
                 exchanged=exchanged,
-                not_needed={**left_behind(ends, reference), **in_front(found.taken, reference.numbers)},
+                not_needed={
+                    **dict.fromkeys(computed(job), "the options of its layer give it, and a module need not hold it"),
+                    **left_behind(ends, reference),
+                    **in_front(found.taken, reference.numbers),
+                },
                 allowed=mapping.allowed,
             )
         evidence = placements(plan, found.alignment, reference, found.probe, choices)

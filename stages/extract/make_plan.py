@@ -26,7 +26,7 @@ from .pairs import Alignment, Pair
 from .partial import own_values
 from .recipes import slot_recipe
 from .statistics import unkept_statistics
-from .unplaced import held_in_part, own_line, table
+from .unplaced import held_in_part, own_line, recomputed_line, table
 
 
 @dataclass
@@ -98,7 +98,7 @@ def make_plan(
             f"{len(lost)} of {len(known)} Keras variables have no key",
             where=type(module).__name__,
             fix="build the module as the Keras model is built; the tables name what is missing on either side"
-            + own_line(missing, shapes),
+            + (recomputed_line(missing) or own_line(missing, shapes)),
             details=table(
                 missing,
                 shapes,

@@ -64,6 +64,25 @@ def own_line(missing: Sequence[str], keys: Iterable[str]) -> str:
     return f"; where these are layers of your own that Keras has not: `allow_unmatched: [{named}]`" if named else ""
 
 
+#: What keys are called that torch.nn.utils computes a weight from.
+_SOURCES = ("weight_orig", "weight_g", "weight_v")
+
+
+def recomputed_line(missing: Iterable[str]) -> str:
+    """What to do where a module computes its weight from other parameters: Keras has the one that it computes with."""
+    paths = [
+        key.partition(".parametrizations.")[0] if ".parametrizations." in key else key.rpartition(".")[0]
+        for key in missing
+        if ".parametrizations." in key or key.rpartition(".")[2] in _SOURCES
+    ]
+    named = ", ".join(dict.fromkeys(paths))
+    remedy = (
+        "remove_parametrizations (torch.nn.utils.parametrize), or remove_spectral_norm, remove_weight_norm "
+        "(torch.nn.utils), before you convert: Keras has the weight that is computed with"
+    )
+    return f"; {named} computes its weight from others (spectral_norm, weight_norm): call {remedy}" if named else ""
+
+
 def _nearest(shape: Shape, candidates: Mapping[str, Shape], count: int = 3) -> str:
     """The candidates nearest in shape: same extents in any order, then size, then rank."""
 

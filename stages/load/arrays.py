@@ -111,7 +111,10 @@ def _begins_like_pickle_or_numpy(path: Path) -> bool:
 
 def _numeric(array: Array, where: str) -> Array:
     if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
-        raise UsageError(f"received an array of dtype {array.dtype}", where=where, fix="give numbers or booleans")
+        fix = "give numbers or booleans"
+        if array.dtype.kind in "USO":
+            fix += ": what reads texts (StringLookup, TextVectorization) is called before the model, on the data"
+        raise UsageError(f"received an array of dtype {array.dtype}", where=where, fix=fix)
     return array
 
 

@@ -23,6 +23,7 @@ from .missing import missing
 from .padding import padding
 from .recurrence import last_step
 from .replaced import replaced
+from .resizing import resizing
 from .samples import samples
 from .setting import setting
 
@@ -31,6 +32,7 @@ EXPLANATIONS: tuple[Callable[[Departed], Finding | None], ...] = (
     samples,
     last_step,
     setting,
+    resizing,
     missing,
     replaced,
 )
