@@ -220,12 +220,30 @@ def test_an_option_of_attention_onto_a_module_that_has_it(name: str) -> None:
     assert_grafted(make(), write(), given_masks)
 
 
-def test_a_module_that_looks_ahead_is_not_verified() -> None:
+def test_a_module_that_looks_ahead_is_not_verified_and_told_of_the_mask() -> None:
     class Everywhere(Causal):
         def forward(self, query: torch.Tensor) -> torch.Tensor:
             return self.attend(query, query, query)
 
-    assert not graft(causal(), Everywhere()).verified
+    conversion = graft(causal(), Everywhere())
+    assert not conversion.verified
+    assert "use_causal_mask=True" in conversion.findings[0].cause
+    assert "is_causal=True" in conversion.findings[0].fix
+
+
+@pytest.mark.parametrize(("scale", "told"), [(SIZE**-0.5, ""), (1.0, "by 1, "), (WIDTH**-0.5, "by 0.353553, ")])
+def test_the_scale_of_the_scores_is_told(scale: float, told: str) -> None:
+    class Scaled(Separate):
+        def forward(self, query: torch.Tensor) -> torch.Tensor:
+            q, k, v = (each(query).unflatten(-1, (HEADS, -1)).transpose(1, 2) for each in (self.q, self.k, self.v))
+            return self.o((torch.softmax(scale * (q @ k.mT), -1) @ v).transpose(1, 2).flatten(2))
+
+    query = sequence("query")
+    conversion = graft(
+        model_of([query], layers.MultiHeadAttention(HEADS, SIZE)(query, query)), Scaled((WIDTH, WIDTH, WIDTH))
+    )
+    assert conversion.verified is not bool(told)
+    assert not told or f"the module multiplies the scores {told}" in conversion.findings[0].cause
 
 
 def test_a_scale_on_both_sides_of_the_scores_is_not_verified() -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from ...base import Finding
 from ..pairs import Pair
+from .attention import attention
 from .blame import chain, counterparts, culprits
 from .context import Context
 from .departed import Departed
@@ -30,6 +31,7 @@ from .setting import setting
 EXPLANATIONS: tuple[Callable[[Departed], Finding | None], ...] = (
     padding,
     samples,
+    attention,
     last_step,
     setting,
     resizing,
