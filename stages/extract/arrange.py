@@ -58,8 +58,8 @@ def close(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
     if not theirs.numel() or _is_one(ours, theirs):
         return True
     ours, theirs = _in_memory_order(ours, theirs)
-    lowest, highest = map(float, theirs.aminmax())
-    scale = max(-lowest, highest)
+    lowest, highest = torch.aminmax(theirs)
+    scale = max(-float(lowest), float(highest))
     if math.isfinite(scale):  # NaN is neither
         limit = CLOSE * scale + 1e-30
         return all(float((one - other).abs_().max()) <= limit for one, other in _blocks(ours, theirs))
@@ -69,14 +69,14 @@ def close(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
 
 def _in_memory_order(ours: torch.Tensor, theirs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Both with the axes as they lie in ``theirs``' memory: torch is slow in any other order."""
-    order = sorted(range(theirs.dim()), key=lambda axis: -theirs.stride(axis))
+    order = sorted(range(theirs.dim()), key=theirs.stride().__getitem__, reverse=True)
     return ours.permute(order), theirs.permute(order)
 
 
 def _blocks(ours: torch.Tensor, theirs: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Both piece by piece, where memory allows: what does not agree is seen at once, what is computed is small."""
     if ours.is_contiguous() and theirs.is_contiguous():
-        yield from zip(ours.view(-1).split(BLOCK), theirs.view(-1).split(BLOCK), strict=True)
+        yield from zip(torch.split(ours.view(-1), BLOCK), torch.split(theirs.view(-1), BLOCK), strict=True)
     else:
         yield ours, theirs
 

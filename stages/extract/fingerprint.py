@@ -33,7 +33,7 @@ def fingerprint(value: torch.Tensor) -> npt.NDArray[np.float64]:
 def _sums(flat: torch.Tensor) -> npt.NDArray[np.float64]:
     """By pairs within a block: exact enough in float32."""
     sums = np.zeros(3)
-    for block in flat.split(BLOCK):
+    for block in torch.split(flat, BLOCK):
         square = block * block
         sums += [float(each) for each in (block.sum(), square.sum(), square.mul_(block).abs_().sum())]
     return sums

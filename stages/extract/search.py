@@ -101,19 +101,19 @@ def search(
     signature = inspect.signature(module.forward)
     names, layers = [port.name for port in outputs], list(reference.places)
     check_stated(signature, reference.ports, fronts, names, layers=layers, stated=stated)
-    bench = _Bench(module, reference, outputs, fronts, mapping=mapping, stated=stated)
+
+    def bench_with(reference: Reference) -> _Bench:
+        return _Bench(module, reference, outputs, fronts, mapping=mapping, stated=stated)
+
+    bench = bench_with(reference)
     found = _best(bench, signature, stated)
     if found is not None and not found.alignment.is_whole and (shown := without_padding(reference)) is not None:
-        seen = _best(_Bench(module, shown, outputs, fronts, mapping=mapping), signature, stated)
+        seen = _best(bench_with(shown), signature, stated)
         if seen is not None and seen.alignment.score > found.alignment.score:
             found, reference = seen, shown
     numbers = frozenset().union(*(front.variables for front in fronts))
     if numbers and (found is None or _departs(found)):
-        plain = _best(
-            _Bench(module, replace(reference, numbers=numbers), outputs, fronts, mapping=mapping, stated=stated),
-            signature,
-            stated,
-        )
+        plain = _best(bench_with(replace(reference, numbers=numbers)), signature, stated)
         if plain is not None and not _departs(plain):
             return plain
     if stated.inputs and (found is None or not found.alignment.is_whole):

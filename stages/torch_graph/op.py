@@ -170,8 +170,9 @@ class Op:
         if "dropped" in self.hyper:
             value = value.squeeze(self.hyper["dropped"])
         if self.kind == "linear" and "stride" in self.hyper:
-            steps = tuple(slice(None, None, step) for step in self.hyper["stride"])
-            return value[(..., *steps)] if any(step.step != 1 for step in steps) else value
+            for axis, step in enumerate(self.hyper["stride"], start=value.dim() - len(self.hyper["stride"])):
+                value = value if step == 1 else value[(slice(None),) * axis + (slice(None, None, step),)]
+            return value
         if self.kind not in CONVOLUTIONS:
             return value
         pads = [side for before_after in reversed(self.hyper["padding"]) for side in before_after]
