@@ -12,7 +12,7 @@ from torch import nn
 from torch_pairs import artifacts, extract, images, randomized
 from torchgraft.stages.base import Artifacts, Extraction, Job, Silent
 from torchgraft.stages.errors import MappingError, UsageError
-from torchgraft.stages.extract import Extract, align
+from torchgraft.stages.extract import Extract, retry
 from torchgraft.stages.extract.guesses import TRIED
 from torchgraft.stages.fit import Fit, OutputFit
 from torchgraft.stages.hints import Hint, hints_of_plan
@@ -348,12 +348,12 @@ def sorted_out(hints: tuple[Hint, ...] = ()) -> Extraction:
 def test_a_previous_plan_spares_the_trials_that_found_it(monkeypatch: pytest.MonkeyPatch):
     trials: list[object] = []
 
-    class Counted(align.WhatIf):
+    class Counted(retry.WhatIf):
         def __init__(self, *given: Any) -> None:
             trials.append(given)
             super().__init__(*given)
 
-    monkeypatch.setattr(align, "WhatIf", Counted)
+    monkeypatch.setattr(retry, "WhatIf", Counted)
     found = sorted_out()
     assert {key: str(found.plan[f"{key}.weight"]) for key in "vwxyz"} == {
         key: f"{layer}/weight" for key, layer in zip("vwxyz", "abcde", strict=True)
