@@ -1,15 +1,15 @@
-"""Converts a model of 3 GiB of weights, past protobuf's 2, onto a hand-written module, and prints the peak of memory.
+"""Converts a model of 3 GB of weights, past protobuf's 2, onto a hand-written module, and prints the peak of memory.
 
-    python tests/benchmarks/size.py [--gibibytes 3]
+    python tests/benchmarks/size.py [--gibibytes 2.8]
 
 The peak is ``ru_maxrss`` of this process: Python, TensorFlow, torch, the Keras model, the user's module, everything.
 What the libraries alone take is printed beside it. The weights end up in the module, by ``Conversion.load_into``.
+TensorFlow is set as in a job of the command line (without oneDNN), unless the environment says otherwise.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import resource
 import sys
@@ -17,8 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+from torchgraft.pipeline.worker_process import PREFERRED
+
+os.environ.update({**PREFERRED, "CUDA_VISIBLE_DEVICES": "", **os.environ})
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import keras
@@ -29,7 +30,7 @@ from keras import layers
 from keras_models import inputs_for
 from torch import nn
 
-WIDTH = 4096
+WIDTH = 4128
 LIMIT = 2.5
 
 
@@ -93,8 +94,8 @@ def peak() -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--gibibytes", type=float, default=3.0)
-    blocks = math.ceil(parser.parse_args().gibibytes * 2**30 / (2 * 4 * WIDTH * WIDTH))
+    parser.add_argument("--gibibytes", type=float, default=3e9 / 2**30)
+    blocks = round(parser.parse_args().gibibytes * 2**30 / (2 * 4 * WIDTH * WIDTH))
     libraries = peak()
     model, module = tower(blocks), Tower(blocks)
     weights = sum(4 * int(np.prod(variable.shape)) for variable in model.weights)
