@@ -93,7 +93,7 @@ def first_not_finite(array: Array) -> str:
     if _kind(array) != "float":
         return ""
     with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(array.sum(dtype=np.float64)):  # takes no memory; one that is not finite makes no finite sum
+        if np.isfinite(array.sum()):  # takes no memory, and what is not finite makes no finite sum
             return ""
     finite = np.isfinite(array)
     if finite.all():
