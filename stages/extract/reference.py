@@ -39,6 +39,7 @@ class Reference:
         masked: what a step is full of that a Masking layer hides: a probe has such steps where the samples have them.
         padding: input name → what its steps are full of that Keras hides.
         shown: whether the samples have had their padding taken out.
+        unpadded: names of the inputs of ``padding`` of which no sample at all holds a hidden step.
     """
 
     module: nn.Module
@@ -54,6 +55,7 @@ class Reference:
     masked: tuple[float, ...] = ()
     padding: Mapping[str, float] = field(default_factory=dict)
     shown: bool = False
+    unpadded: tuple[str, ...] = ()
 
     def layer_of(self, op: Op) -> str:
         """The Keras layer of an op: that of its first variable, else its place in the graph."""
@@ -147,6 +149,8 @@ def read_reference(job: Job, graph: NormalizedGraph, imported: ImportedModule) -
     )
     ids = _ids(reading, graph.inputs)
     places = _places(imported, reading)
+    padding = {} if job.model is None else hidden_values(job.model)
+    unpadded = tuple(name for name, value in padding.items() if not hidden_steps(job.inputs[name], value).any())
     names = tuple(port.name for port in graph.outputs)
     return Reference(
         imported.module,
@@ -159,7 +163,8 @@ def read_reference(job: Job, graph: NormalizedGraph, imported: ImportedModule) -
         job.seed,
         ids,
         masked=masked,
-        padding={} if job.model is None else hidden_values(job.model),
+        padding=padding,
+        unpadded=unpadded,
     )
 
 

@@ -102,3 +102,10 @@ def test_another_fault_is_told_beside_it() -> None:
     conversion = torchgraft.convert(attentive(), module, inputs=words(0))
     assert not conversion.verified
     assert any("norm.eps is 0.1, Keras has 1e-05" in str(finding) for finding in conversion.findings)
+
+
+def test_samples_without_padding_leave_the_mask_open_and_that_is_told() -> None:
+    full = np.maximum(words(0), 1)
+    conversion = torchgraft.convert(recurrent(), LastOf(before=False), inputs=full)
+    assert ["no sample holds one" in finding.cause for finding in conversion.findings] == [True]
+    assert not torchgraft.convert(recurrent(), LastOf(before=False)).verified  # generated ones end early
