@@ -64,7 +64,8 @@ def guesses(found: Found, stated: Stated, *, departed: bool) -> Iterator[Guess]:
     ``departed``: whether the module's outputs are no values of Keras.
     """
     trials: _Trials | None = None
-    for group in _groups(found):
+    # What nothing has told yet comes first: there are exchanges for so many.
+    for group in sorted(_groups(found), key=lambda group: not any(pair.rivals for pair in group.members)):
         trials = trials or _Trials(found, stated, departed)
         yield from trials.of(group)
 
@@ -211,7 +212,10 @@ def _glue_behind(reading: Reading) -> dict[str, tuple[str, ...]]:
     for glue in reading.glue.values():
         for read in glue.reads:
             if read in reading.ops:
-                found.setdefault(read, []).append(f"{glue.operator} {sorted(glue.settings.items(), key=str)}")
+                numbers = {
+                    name: value for name, value in glue.settings.items() if isinstance(value, float | bool | str)
+                }
+                found.setdefault(read, []).append(f"{glue.operator} {sorted(numbers.items())}")
     return {name: tuple(sorted(operators)) for name, operators in found.items()}
 
 
