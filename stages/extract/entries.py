@@ -22,9 +22,27 @@ class _Seen(Exception):  # noqa: N818 - no error: the run may end here
 
 
 def entry_ops(reading: Reading) -> list[Op]:
-    """The operations that read nothing but inputs, through glue alone; none where the reading does not know."""
+    """The operations that read nothing but inputs, through glue alone; none where the reading does not know.
+
+    Glue that a parameter enters gives what the module's own weights say, and tells nothing.
+    """
     inputs = {name for name, place in reading.places.items() if place.startswith("input ")}
-    return [op for op in reading.ops.values() if op.sources and op.sources <= inputs]
+    return [
+        op for op in reading.ops.values() if op.sources and op.sources <= inputs and not _weighted(reading, op.reads)
+    ]
+
+
+def _weighted(reading: Reading, name: str) -> bool:
+    """Whether a parameter enters the glue that makes a value."""
+    waiting, seen = [name], set[str]()
+    while waiting:
+        glue = reading.glue.get(waiting.pop())
+        if glue is not None:
+            if glue.parameters:
+                return True
+            waiting += [read for read in glue.reads if read not in seen]
+            seen.update(glue.reads)
+    return False
 
 
 def entries(reading: Reading, inputs: Sequence[torch.Tensor], state: State, probe: Probe) -> tuple[int, int]:

@@ -56,28 +56,32 @@ class Way:
 
 def way_to(reading: Reading, op: Op) -> Way | None:
     """None where something on the way may mix channels, or takes an input of the module or a parameter."""
-    return _way(reading, op.reads)
+    return _way(reading, op.reads, {})
 
 
-def _way(reading: Reading, name: str) -> Way | None:
-    if name in reading.ops:
-        return Way(frozenset({name}), ())
+def _way(reading: Reading, name: str, known: dict[str, Way | None]) -> Way | None:
+    if name not in known:
+        known[name] = Way(frozenset({name}), ()) if name in reading.ops else _way_of_glue(reading, name, known)
+    return known[name]
+
+
+def _way_of_glue(reading: Reading, name: str, known: dict[str, Way | None]) -> Way | None:
     glue = reading.glue.get(name)
     if glue is None or glue.parameters or not glue.reads:
         return None
-    ways = [_way(reading, read) for read in glue.reads]
-    known = [way for way in ways if way is not None]
-    moved = any(way.moved for way in known)
+    found = [_way(reading, read, known) for read in glue.reads]
+    ways = [way for way in found if way is not None]
+    moved = any(way.moved for way in ways)
     window, joins = glue.operator in _WINDOWS, glue.operator in _JOINING
-    if len(known) < len(ways) or (window and moved):
+    if len(ways) < len(found) or (window and moved):
         return None
     if not (window or joins or glue.operator in _ELEMENTWISE or glue.operator in MOVEMENTS):
         return None
-    same = len({way.steps for way in known}) == 1 and (joins or len(known) == 1)
-    steps = known[0].steps if same else None
+    same = len({way.steps for way in ways}) == 1 and (joins or len(ways) == 1)
+    steps = ways[0].steps if same else None
     if steps is not None and (window or glue.operator in _ELEMENTWISE):
         steps = (*steps, (glue.operator, _written(glue.settings)))
-    sources = frozenset[str]().union(*(way.sources for way in known))
+    sources = frozenset[str]().union(*(way.sources for way in ways))
     return Way(sources, steps, moved or glue.operator in MOVEMENTS)
 
 

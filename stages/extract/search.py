@@ -145,8 +145,10 @@ def _best(bench: _Bench, signature: inspect.Signature, stated: Fit) -> Found | N
             if found[-1].alignment.is_whole:
                 return found[-1]
             settled = settled or (len(bench.ports) == 1 and _reads_right(found[-1]))
-    if not found:
-        found = [bench.align(way) for _, _, way in sorted(late, key=lambda each: (-each[0], each[1]))[:LATE]]
+    for _, _, way in sorted(late, key=lambda each: (-each[0], each[1]))[: 0 if found else LATE]:
+        found.append(bench.align(way))
+        if found[-1].alignment.is_whole:
+            break
     return max(found, key=lambda each: each.alignment.score, default=None)
 
 
