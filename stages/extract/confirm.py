@@ -25,7 +25,7 @@ class Confirmation:
     """The second probe.
 
     Attributes:
-        probe: the reference under it.
+        probe: the reference under it, without what its ops read and give.
         outputs: the module's outputs under it.
         kept: the module's values that were asked for.
         marks: name of every value of the module → fingerprint, and ``probe`` has them likewise; empty where all is
@@ -46,7 +46,10 @@ def confirm(reference: Reference, found: Found, keep: set[str]) -> Confirmation:
     Fingerprints, as dear as all the rest, are made in a further run where something is not confirmed.
     """
     second = _run(reference, found, keep, marked=False)
-    return _run(reference, found, keep, marked=True) if second.unconfirmed else second
+    if not second.unconfirmed:
+        return second
+    del second  # its values are as many as those to come
+    return _run(reference, found, keep, marked=True)
 
 
 def _run(reference: Reference, found: Found, keep: set[str], *, marked: bool) -> Confirmation:
@@ -73,4 +76,4 @@ def _run(reference: Reference, found: Found, keep: set[str], *, marked: bool) ->
 
     inputs = fed(found.trial.inputs, fed_values(reference, probed, WIDE, found.fronts))
     outputs = found.reading.run(inputs, found.state, at_op, watch)
-    return Confirmation(probed, outputs, values, marks, frozenset(unconfirmed))
+    return Confirmation(probed.without_ops(), outputs, values, marks, frozenset(unconfirmed))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from ..base import Artifacts, ExportedGraph, Extraction, ImportedModule, Job, NormalizedGraph, Progress
@@ -74,6 +75,7 @@ class Extract:
         state = plan.view(variables)
         refuse_overflow(plan, variables, state, job.module_source)
         refuse_wrong_hints(mapping, plan, evidence, job.module_source)
+        found = replace(found, probe=found.probe.without_reads())
         progress.step("confirming on a second probe")
         located = locate(module, job, graph, found, absorbed=absorbed, exchanged=exchanged, ends=ends)
         progress.step("applying the plan")

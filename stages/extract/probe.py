@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -71,6 +71,14 @@ class Probe:
     kept: dict[str, torch.Tensor]
     outputs: Sequence[torch.Tensor]
     rows: Mapping[str, Rows] = field(default_factory=dict)
+
+    def without_reads(self) -> Probe:
+        """What is still asked for once everything has its place: reads are as large as all activations."""
+        return replace(self, ops={name: replace(each, read=torch.zeros(0)) for name, each in self.ops.items()})
+
+    def without_ops(self) -> Probe:
+        """What is still asked for once everything is confirmed."""
+        return replace(self, ops={})
 
     def mark_of(self, value: torch.Tensor) -> Mark:
         """The fingerprint of a value of the user's module, which may be what an op gives as it is."""
