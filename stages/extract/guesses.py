@@ -24,7 +24,7 @@ from .structure import downstream
 from .swapped import Swapper
 
 #: So many exchanges are tried, one of each structure: a network of many cells has many that are alike.
-TRIED = 8
+TRIED = 20
 #: How many of ``structure.DEPTHS`` make choices alike.
 NEAR = 2
 
