@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import torch
 
-from ..torch_graph import CONVOLUTIONS, Op, OpCall, Reading, State
+from ..torch_graph import CONVOLUTIONS, Op, OpCall, Reading, State, chain
 from .fingerprint import fingerprint, matching
 from .pairs import ways_together
 from .preprocessing import is_elementwise
@@ -34,15 +34,7 @@ def entry_ops(reading: Reading) -> list[Op]:
 
 def _weighted(reading: Reading, name: str) -> bool:
     """Whether a parameter enters the glue that makes a value."""
-    waiting, seen = [name], set[str]()
-    while waiting:
-        glue = reading.glue.get(waiting.pop())
-        if glue is not None:
-            if glue.parameters:
-                return True
-            waiting += [read for read in glue.reads if read not in seen]
-            seen.update(glue.reads)
-    return False
+    return any(reading.glue[each].parameters for each in chain(reading, name))
 
 
 def entries(reading: Reading, inputs: Sequence[torch.Tensor], state: State, probe: Probe) -> tuple[int, int]:

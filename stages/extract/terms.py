@@ -13,7 +13,7 @@ from functools import cached_property
 
 import torch
 
-from ..torch_graph import Op, Reading
+from ..torch_graph import Op, Reading, chain
 from .arrange import CLOSE, Index, as_rows, close, feature_order
 from .probe import ProbedOp
 
@@ -23,17 +23,7 @@ _JOINS = ("cat", "stack")
 
 def reads_joined(op: Op, reading: Reading) -> bool:
     """Whether glue alone lies between ``op`` and values that are joined."""
-    waiting, seen = [op.reads], set[str]()
-    while waiting:
-        name = waiting.pop()
-        glue = reading.glue.get(name)
-        if glue is None or name in seen:
-            continue
-        if glue.operator in _JOINS:
-            return True
-        seen.add(name)
-        waiting += glue.reads
-    return False
+    return any(reading.glue[name].operator in _JOINS for name in chain(reading, op.reads))
 
 
 class JoinedRead:

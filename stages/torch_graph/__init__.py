@@ -5,7 +5,7 @@ from .call import Call, adapted
 from .fitted import call_of_fit, fed, given, outputs_by_place
 from .op import CONVOLUTIONS, MOVEMENTS, NEUTRAL, NORMALISATIONS, PARAMETER, TRANSPOSED, Op, Section, Slot
 from .read import ForwardError, read, user_forward, working_copy
-from .reading import AtOp, Glue, OpCall, Reading, State, kept
+from .reading import AtOp, Glue, OpCall, Reading, State, chain, kept
 from .rows import Rows, rows_read
 from .session import Session, WhatIf
 from .state import in_own_memory, put_into
@@ -35,6 +35,7 @@ __all__ = [
     "adapted",
     "as_tensor",
     "call_of_fit",
+    "chain",
     "exact_tensor",
     "fed",
     "floating_dtype",

@@ -110,6 +110,20 @@ class Reading(Protocol):
         """
 
 
+def chain(reading: Reading, start: str, until: Collection[str] = ()) -> list[str]:
+    """Names of the glue on the way back from ``start`` to the values ``until``, nearest first."""
+    found: list[str] = []
+    waiting, seen = [start], set[str]()
+    while waiting:
+        current = waiting.pop(0)
+        if current in seen or current in until or current not in reading.glue:
+            continue
+        seen.add(current)
+        found.append(current)
+        waiting += reading.glue[current].reads
+    return found
+
+
 def kept(reading: Reading, value: torch.Tensor) -> torch.Tensor:
     """A value of a run as it is now, for longer than ``at_op`` or ``watch`` last."""
     return value if reading.keeps_values else value.clone()

@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...base import Finding
-from ...torch_graph import Glue
-from .blame import chain
+from ...torch_graph import Glue, chain
 from .departed import Departed
 
 #: Argument of the call of a Keras attention → (what it says, what to write).
@@ -38,7 +37,7 @@ def attention(departed: Departed) -> Finding | None:
     if "Attention" not in type(layer).__name__:
         return None
     reading = departed.context.found.reading
-    passed = [reading.glue[name] for name in chain(reading, departed.pair.target.reads, set())]
+    passed = [reading.glue[name] for name in chain(reading, departed.pair.target.reads)]
     return _mask(departed, path, layer, passed) or _scale(departed, path, layer, passed)
 
 

@@ -26,17 +26,3 @@ def culprits(reading: Reading, start: str, ours: Marks, theirs: Marks) -> list[s
             found.append(current)
         waiting += reads
     return found
-
-
-def chain(reading: Reading, start: str, until: set[str]) -> list[str]:
-    """Names of the glue on the way back from ``start`` to the values ``until``, nearest first."""
-    found: list[str] = []
-    waiting, seen = [start], set()
-    while waiting:
-        current = waiting.pop(0)
-        if current in seen or current in until or current not in reading.glue:
-            continue
-        seen.add(current)
-        found.append(current)
-        waiting += reading.glue[current].reads
-    return found

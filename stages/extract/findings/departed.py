@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ...base import Finding
-from ...torch_graph import Glue
+from ...torch_graph import Glue, chain
 from ..pairs import Pair
-from .blame import chain, counterparts
+from .blame import counterparts
 from .context import Context
 from .keras_words import torch_line
 

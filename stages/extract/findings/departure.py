@@ -14,9 +14,10 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 
 from ...base import Finding
+from ...torch_graph import chain
 from ..pairs import Pair
 from .attention import attention
-from .blame import chain, counterparts, culprits
+from .blame import counterparts, culprits
 from .context import Context
 from .departed import Departed
 from .geometry import differing_geometry
@@ -49,7 +50,7 @@ def departures(context: Context) -> Iterable[Finding]:
         if _follows_geometry(context, pair):
             continue
         for start in _parted(context, pair):
-            if start and (start in told or told & set(chain(context.found.reading, start, set()))):
+            if start and (start in told or told & set(chain(context.found.reading, start))):
                 continue  # glue alone leads there: where few elements differ, a value on the way may look like Keras'
             told.add(start)
             yield _finding(context, pair, start)
@@ -75,7 +76,7 @@ def _parted(context: Context, pair: Pair) -> list[str]:
 def _follows_geometry(context: Context, pair: Pair) -> bool:
     """Whether the op, or one whose value reaches it by glue alone, gives another size than Keras, as is told there."""
     glue, pairs = context.found.reading.glue, context.alignment.pairs
-    passed = chain(context.found.reading, pair.target.reads, set())
+    passed = chain(context.found.reading, pair.target.reads)
     before = {pair.target.reads, *(read for name in passed for read in glue[name].reads)}
     sources = [pairs[name] for name in before if name in pairs]
     return any(map(differing_geometry, (pair, *sources))) or any(_other_size(context, source) for source in sources)
