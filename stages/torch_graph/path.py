@@ -19,7 +19,7 @@ from dataclasses import replace
 
 import torch
 
-from .reading import AtOp, State, Watch, compute, ignore
+from .reading import FAITHFUL, AtOp, State, Watch, compute, ignore
 from .recorder import Calls, Recording, execute
 from .replayed import ReplayedReading
 
@@ -28,8 +28,6 @@ CHANGES = (0.3, 0.03, 0.003)
 #: How far the graph may then be from the module: of what the change made of its outputs (a number that came back would
 #: make as much of it as it counts), and of the outputs, for rounding.
 APART, ROUNDING = 1e-4, 1e-6
-#: How far it may be where nothing was changed, relative to the outputs: another kernel of torch's.
-FAITHFUL = 1e-4
 
 
 class PathReading(ReplayedReading):

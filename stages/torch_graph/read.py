@@ -25,14 +25,11 @@ from .call import Call, adapted, call_of, result_places
 from .exported import exported
 from .generators import kept_generators, seed_generators
 from .path import PathReading
-from .reading import Reading
+from .reading import FAITHFUL, Reading
 from .recorded import RecordedReading
 from .recorder import Recording, record
 from .replayed import ReplayedReading
 from .writes import UnwrittenWeights
-
-#: How far a reading may be from the module itself, relative to the largest value: another kernel of torch's, no more.
-FAITHFUL = 1e-4
 
 
 def working_copy(module: nn.Module) -> nn.Module:

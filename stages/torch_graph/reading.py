@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 State: TypeAlias = Mapping[str, torch.Tensor]
 Compute: TypeAlias = Callable[[], torch.Tensor]
+#: How far a reading may be from the module itself, relative to the largest value: another kernel of torch's, no more.
+FAITHFUL = 1e-4
 
 
 @dataclass(frozen=True)
